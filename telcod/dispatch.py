@@ -1,0 +1,223 @@
+"""From a text to a route: the dispatch tables as data (KW-1, KW-2, KW-5).  Pure.
+
+A `Route` names a handler and what it wants as arguments; the keywords that lead to it come from `config/keywords.toml`, so that an
+operator adds an alias without code.  `Dispatcher.build` refuses a table with a hole in it: the daemon doesn't start on one.
+
+Matching: the folded text is cut into words; a word of letters glued to digits is cut there (`B0903…`, `DK7`).  The longest run of
+first words (up to three) that, squeezed together, is a keyword wins: so `DK 7` is `DK7`, `XOA B` is `XOAB`, `KTB` is `KT B`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from telcod import text as texts
+from telcod.msisdn import NumberError, parse_many
+from telcod.types import Handler
+
+KEYWORD_WORDS_MAX: Final = 3
+NUMBERS_MAX: Final = 60
+PASSWORD: Final = re.compile(r"[A-Za-z0-9]{4,16}")
+UNKNOWN_ROUTE: Final = "text.unknown"
+MALFORMED_ROUTE: Final = "text.malformed"
+
+_KEYWORD: Final = re.compile(r"[A-Z][A-Z0-9]*( [A-Z0-9]+)*")
+_GLUED: Final = re.compile(r"([A-Z]+)[:=.\-]*([(+0-9].*)")
+_ALL: Final = frozenset({"ALL", "TATCA", "HET"})
+
+
+class Args(StrEnum):
+    """What a route takes after its keyword."""
+
+    NONE = "none"
+    NUMBERS = "numbers"
+    NUMBERS_ALL_OR_NONE = "numbers_all_or_none"
+    LANGUAGE = "language"
+    CODE_OR_NONE = "code_or_none"
+    PASSWORD = "password"  # noqa: S105  (the name of a kind of argument)
+    NOT_FROM_TEXT = "not_from_text"
+
+
+class Route(NamedTuple):
+    """One row of a dispatch table.
+
+    `usage` is the catalogue's key that explains the command; `lists` and `numbers` tell the engine what to read beforehand.
+    """
+
+    name: str
+    handler: Handler
+    args: Args = Args.NOT_FROM_TEXT
+    usage: str = ""
+    lists: bool = False
+
+
+class Parsed(NamedTuple):
+    """What a text asks for.  `secret` is a password, to be hashed and never kept; `secret_bearing` texts are not stored."""
+
+    route: str
+    args: tuple[str, ...] = ()
+    secret: str = ""
+    secret_bearing: bool = False
+
+    def __repr__(self) -> str:
+        args = ("***",) if self.secret_bearing else self.args
+        return f"Parsed(route={self.route!r}, args={args!r})"
+
+
+class DispatchError(ValueError):
+    """The keyword tables are not complete or not clear; `problems` has all of them."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems: Final = tuple(problems)
+
+
+class _Keyword(NamedTuple):
+    route: Route
+    args: tuple[str, ...]
+
+
+class Dispatcher:
+    """The tables of all short codes, checked.  Build with `Dispatcher.build`."""
+
+    def __init__(self, tables: Mapping[str, Mapping[str, _Keyword]], old_prefixes: Mapping[str, str]) -> None:
+        self._tables: Final = tables
+        self._old_prefixes: Final = old_prefixes
+        self.short_codes: Final = tuple(tables)
+
+    @classmethod
+    def build(
+        cls,
+        routes: Mapping[str, Sequence[Route]],
+        keywords: Mapping[str, Mapping[str, Sequence[str]]],
+        old_prefixes: Mapping[str, str],
+    ) -> "Dispatcher":
+        """Join the routes of each short code with its keywords.
+
+        Args:
+            routes: By short code, the rows that must be reachable.
+            keywords: By short code and route name, the words that lead there; `XOABALL = XOAB ALL` writes one as another text.
+            old_prefixes: NUM-2, for numbers in arguments.
+
+        Raises:
+            DispatchError: A route without a keyword, a keyword without a route, twice the same keyword, or not a keyword.
+        """
+        problems = [f"{code}: no such short code" for code in keywords if code not in routes]
+        tables: dict[str, dict[str, _Keyword]] = {}
+        for code, rows in routes.items():
+            tables[code] = _table(code, rows, keywords.get(code, {}), problems)
+        if problems:
+            raise DispatchError(problems)
+        return cls(tables, old_prefixes)
+
+    def parse(self, short_code: str, text: str) -> Parsed:
+        """Say what a text to a short code asks for; never raises, whatever the text.
+
+        Unknown texts become `text.unknown` with the first word, known keywords with wrong arguments `text.malformed` with the
+        key of what to say.
+        """
+        table = self._tables[short_code]
+        words = texts.fold(text, self.short_codes).split(" ")
+        found, rest = _match(table, words)
+        if found is None:
+            return self._unknown(short_code, words)
+        route = found.route
+        if route.args is Args.PASSWORD:
+            return _password(route, text, self.short_codes)
+        if found.args:
+            rest = [*found.args, *rest]
+        args = self.arguments(route, rest)
+        if args is None:
+            return Parsed(MALFORMED_ROUTE, (route.usage,), secret_bearing=self._takes_secrets(short_code))
+        return Parsed(route.name, args)
+
+    def arguments(self, route: Route, words: Sequence[str]) -> tuple[str, ...] | None:
+        """Check the words after a keyword; None when they don't fit what the route takes.
+
+        Numbers become canonical digits; what is no number stays as typed behind a `!`, for its own verdict (KW-5).
+        """
+        if route.args is Args.NONE:
+            return None if words else ()
+        if route.args is Args.LANGUAGE:
+            return tuple(words) if len(words) == 1 and words[0] in {"VI", "EN"} else None
+        if route.args is Args.CODE_OR_NONE:
+            return tuple(words) if not words or (len(words) == 1 and words[0].isalnum()) else None
+        if route.args is Args.NUMBERS_ALL_OR_NONE and (not words or "".join(words) in _ALL):
+            return ("ALL",) if words else ()
+        return tuple(self._numbers(words)) or None
+
+    def _numbers(self, words: Sequence[str]) -> Iterable[str]:
+        for typed in parse_many(" ".join(words), self._old_prefixes)[:NUMBERS_MAX]:
+            yield f"!{typed.text}" if isinstance(typed.number, NumberError) else str(typed.number)
+
+    def _takes_secrets(self, short_code: str) -> bool:
+        return any(keyword.route.args is Args.PASSWORD for keyword in self._tables[short_code].values())
+
+    def _unknown(self, short_code: str, words: Sequence[str]) -> Parsed:
+        """On a code that takes passwords anything may hold one: nothing of an unknown text is kept there, nor of `MK…` anywhere."""
+        squeezed = "".join(words)
+        secret_words = [
+            word for table in self._tables.values() for word, keyword in table.items() if keyword.route.args is Args.PASSWORD
+        ]
+        if any(squeezed.startswith(word) for word in secret_words):
+            usage = next(
+                keyword.route.usage
+                for table in self._tables.values()
+                for keyword in table.values()
+                if keyword.route.args is Args.PASSWORD
+            )
+            return Parsed(MALFORMED_ROUTE, (usage,), secret_bearing=True)
+        if self._takes_secrets(short_code):
+            return Parsed(UNKNOWN_ROUTE, (), secret_bearing=True)
+        return Parsed(UNKNOWN_ROUTE, (words[0],) if words[0] else ())
+
+
+def _password(route: Route, text: str, codes: Sequence[str]) -> Parsed:
+    """The password as typed, case aside: accents and signs are not folded away from it, they make it malformed (PAY-1)."""
+    words = texts.fold_keep(text, codes).split(" ")
+    if len(words) == 2 and PASSWORD.fullmatch(words[1]):  # noqa: PLR2004  (keyword and password)
+        return Parsed(route.name, secret=words[1].upper(), secret_bearing=True)
+    return Parsed(MALFORMED_ROUTE, (route.usage,), secret_bearing=True)
+
+
+def _match(table: Mapping[str, _Keyword], words: Sequence[str]) -> tuple[_Keyword | None, list[str]]:
+    # The plain case first: the first word is a keyword, and no longer run can be.
+    tokens = _tokens(words)
+    squeezed, found, used = "", None, 0
+    for count, token in enumerate(tokens[:KEYWORD_WORDS_MAX], start=1):
+        squeezed += token
+        keyword = table.get(squeezed)
+        if keyword is not None:
+            found, used = keyword, count
+    return found, tokens[used:]
+
+
+def _tokens(words: Sequence[str]) -> list[str]:
+    tokens: list[str] = []
+    for at, word in enumerate(words):
+        if at < KEYWORD_WORDS_MAX and not word.isalpha() and (glued := _GLUED.fullmatch(word)):
+            tokens += glued.groups()
+        elif word:
+            tokens.append(word)
+    return tokens
+
+
+def _table(
+    code: str, rows: Sequence[Route], keywords: Mapping[str, Sequence[str]], problems: list[str]
+) -> dict[str, _Keyword]:
+    table: dict[str, _Keyword] = {}
+    by_name = {row.name: row for row in rows}
+    problems += [f"{code}: no route is called {name!r}" for name in keywords if name not in by_name]
+    problems += [f"{code}: route {row.name!r} has no keyword" for row in rows if not keywords.get(row.name)]
+    for name, words in keywords.items():
+        for word in words:
+            spelling, _, meaning = (part.strip() for part in word.partition("="))
+            squeezed = spelling.replace(" ", "")
+            if not _KEYWORD.fullmatch(spelling) or len(spelling.split(" ")) > KEYWORD_WORDS_MAX:
+                problems.append(f"{code}: {word!r} of {name!r} is not a keyword: capitals and digits, three words at most")
+            elif squeezed in table:
+                problems.append(f"{code}: {spelling!r} leads to {table[squeezed].route.name!r} and to {name!r}")
+            elif name in by_name:
+                table[squeezed] = _Keyword(by_name[name], tuple(meaning.split(" ")[1:]) if meaning else ())
+    return table

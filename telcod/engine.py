@@ -1,0 +1,530 @@
+"""The one way to write: requests in, one batch, one transaction, answers out after COMMIT (DESIGN 4).
+
+`Batcher` is the synchronous heart: it takes a batch of requests, prefetches what they name, runs each handler against the open
+transaction, applies and commits.  It owns no thread and no clock, so that tests and the command line run it directly.
+`Engine` puts it on a writer thread behind a bounded queue.  Batches form by themselves while the previous commit runs; nothing
+waits on a timer.
+
+A request that fails is taken back in memory and quarantined; if the store refuses a batch, it is run again one by one.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
+from queue import Empty, SimpleQueue
+from typing import Any, Final, NamedTuple, Protocol
+
+import msgspec
+import structlog
+
+from telcod.assembly import AssemblyWaits, take_part
+from telcod.billing.accounts import main_account
+from telcod.clock import Clock
+from telcod.dispatch import Route
+from telcod.errors import KeyReused, LedgerCorrupt, Overloaded, StoreFailed, StoreFull, StoreRefused, TelcodError, Unavailable
+from telcod.ports import Settled, Store
+from telcod.rows import (
+    ACCOUNT,
+    COMMAND,
+    LIST_ENTRY,
+    META,
+    MO,
+    MO_PART,
+    OUTBOX_SMS,
+    QUARANTINE,
+    SMSC_CONNECTION,
+    SUBSCRIBER,
+    SUBSCRIPTION,
+    Command,
+    Meta,
+    MoRow,
+    OutboxSms,
+    Quarantine,
+    SmscConnection,
+)
+from telcod.rules import Rules
+from telcod.tx import Tx
+from telcod.types import Answer, Language, Reply, Request, SecretNeeded, say
+from telcod.vault import Vault
+
+Result = Answer | SecretNeeded | TelcodError
+Sink = Callable[[Request, Result], None]
+
+PART_ROUTE: Final = "sms.part"
+COMMIT_CLOCK: Final = "commit_ms"
+BATCH_MAX: Final = 512
+SETTLE_WAIT_S: Final = 0.02  # What was sent is recorded with the next batch, or after this long when nothing comes.
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class BatchStats(NamedTuple):
+    """What one batch was, for the metrics."""
+
+    requests: int
+    settled: int
+    commit_s: float
+    quarantined: int
+
+
+class BatchDone(NamedTuple):
+    """A committed batch: a result for each request, and the texts that may leave now."""
+
+    results: list[Result]
+    outbox: Sequence[OutboxSms]
+    stats: BatchStats
+
+
+class Observer(Protocol):
+    """Who wants to know of batches (metrics)."""
+
+    def batch_done(self, stats: BatchStats) -> None:
+        """A batch was committed."""
+
+
+class Batcher:
+    """Runs batches of requests against a store, on the caller's thread.
+
+    Args:
+        store: The books.
+        rules: Prices, limits, texts and keywords; `rules` may be replaced between two batches.
+        routes: By name, every route that any request may take.
+        clock: For the commit time.
+        vault: Opens the sealed parts of long texts.
+    """
+
+    def __init__(self, store: Store, rules: Rules, routes: Mapping[str, Route], clock: Clock, vault: Vault) -> None:
+        self.store: Final = store
+        self.rules = rules
+        self._routes: Final = routes
+        self._clock: Final = clock
+        self._vault: Final = vault
+        self._seqs = store.next_seqs()
+        self._heads = store.heads()
+        found = {row.name: row.value for row in store.load(META, (COMMIT_CLOCK,))}
+        self._commit_ms = int(found.get(COMMIT_CLOCK, "0"))
+        self._parts_waiting = sum(1 for _ in store.scan(MO_PART))
+
+    @property
+    def commit_ms(self) -> int:
+        """The time of the last commit; it never goes back, not even over a restart."""
+        return self._commit_ms
+
+    def run(
+        self, requests: Sequence[Request], settled: Sequence[Settled] = (), connections: Iterable[SmscConnection] = ()
+    ) -> BatchDone:
+        """Carry out requests in order, in one transaction.
+
+        Returns:
+            One result per request, all durable; a request that broke is answered politely and quarantined.
+
+        Raises:
+            StoreFull: Nothing happened; the disk has no room.
+            StoreFailed: The disk can't be trusted: stop, don't try again.
+            LedgerCorrupt: An invariant of the books is broken: stop.
+        """
+        connections = tuple(connections)
+        try:
+            return self._run(requests, settled, connections)
+        except StoreRefused as refused:
+            if len(requests) == 1:
+                return self._run(requests, settled, connections, poison=refused)
+        # One of them is poison: alone each shows what it is.
+        _log.warning("batch.refused", requests=len(requests))
+        parts = [self._run_alone(request) for request in requests]
+        last = self._run((), settled, connections)
+        return BatchDone(
+            [part.results[0] for part in parts],
+            [row for part in parts for row in part.outbox],
+            BatchStats(
+                len(requests),
+                len(settled),
+                last.stats.commit_s + sum(part.stats.commit_s for part in parts),
+                sum(part.stats.quarantined for part in parts),
+            ),
+        )
+
+    def _run_alone(self, request: Request) -> BatchDone:
+        try:
+            return self._run((request,), (), ())
+        except StoreRefused as refused:
+            return self._run((request,), (), (), poison=refused)
+
+    def _run(
+        self,
+        requests: Sequence[Request],
+        settled: Sequence[Settled],
+        connections: Sequence[SmscConnection],
+        poison: StoreRefused | None = None,
+    ) -> BatchDone:
+        started_s = self._clock.monotonic_s()
+        now_ms = max(self._clock.wall_ms(), self._commit_ms)
+        store = self.store
+        tx = Tx(store, self.rules, now_ms=now_ms, next_seqs=self._seqs, heads=self._heads)
+        store.begin()
+        try:
+            self._prefetch(tx, requests)
+            if poison is None:
+                results = [self._carry_out(tx, request) for request in requests]
+            else:
+                results = [self._refused(tx, request, poison) for request in requests]
+            for row in connections:
+                tx.put(SMSC_CONNECTION, row)
+            tx.put(META, Meta(COMMIT_CLOCK, str(now_ms)))
+            store.apply(tx.changes(), settled)
+            store.commit()
+        except BaseException:
+            store.rollback()
+            raise
+        self._commit_ms = now_ms
+        self._seqs, self._heads = tx.next_seqs(), tx.heads()
+        self._parts_waiting += tx.parts_delta
+        stats = BatchStats(
+            len(requests), len(settled), self._clock.monotonic_s() - started_s, len(tx.appended(QUARANTINE))
+        )
+        return BatchDone(results, tx.appended(OUTBOX_SMS), stats)
+
+    def _prefetch(self, tx: Tx, requests: Sequence[Request]) -> None:
+        """One query per table for what the requests name; what is missed is loaded when a handler asks."""
+        if len(requests) < 2:  # noqa: PLR2004  (alone, asking is as cheap)
+            return
+        senders = [request.sender for request in requests if request.sender]
+        listed: list[int] = []
+        owners: list[int] = []
+        keys = [request.key for request in requests if request.key]
+        for request in requests:
+            route = self._routes.get(request.route)
+            if route is not None and route.lists:
+                owners.append(request.sender)
+                listed += [int(number) for number in request.args if number.isdigit()]
+        tx.prefetch(SUBSCRIBER, senders + listed)
+        tx.prefetch(ACCOUNT, [main_account(sender) for sender in senders])
+        tx.prefetch(SUBSCRIPTION, senders)
+        if owners:
+            tx.prefetch_groups(LIST_ENTRY, owners)
+        if keys:
+            tx.prefetch(COMMAND, keys)
+
+    def _carry_out(self, tx: Tx, request: Request) -> Result:
+        if request.key:
+            done = tx.get(COMMAND, request.key)
+            if done is not None:
+                return _again(request, done)
+        if request.route == PART_ROUTE:
+            return self._carry_out_part(tx, request)
+        mark = tx.mark()
+        try:
+            reply = self._routes[request.route].handler(request, tx)
+            text = self._render(tx, request, reply)
+        except (TelcodError, LedgerCorrupt):
+            raise
+        except Exception as error:  # noqa: BLE001  (the edge of one message: STYLE 20)
+            tx.undo(mark)
+            reply = _quarantine(tx, request, error)
+            text = self._render(tx, request, reply)
+        return self._record(tx, request, reply, text)
+
+    def _carry_out_part(self, tx: Tx, request: Request) -> Result:
+        """A part of a long text: keep it, or carry out the whole when it is the last one to come (SMPP-3)."""
+        mark = tx.mark()
+        taken = take_part(tx, request, self._vault, waiting=self._parts_waiting + tx.parts_delta)
+        if isinstance(taken, TelcodError):
+            return taken
+        if isinstance(taken, AssemblyWaits):
+            return self._record(tx, request, Reply(taken.outcome), "")
+        if taken.parsed.secret and not request.secret_hash:
+            tx.undo(mark)
+            return SecretNeeded(taken.parsed.secret)
+        return self._carry_out(tx, taken.request)
+
+    def _refused(self, tx: Tx, request: Request, refused: StoreRefused) -> Answer:
+        reply = _quarantine(tx, request, refused)
+        return self._record(tx, request, reply, self._render(tx, request, reply))
+
+    def _render(self, tx: Tx, request: Request, reply: Reply) -> str:
+        if not reply.lines:
+            return ""
+        subscriber = tx.get(SUBSCRIBER, request.sender) if request.sender else None
+        language = subscriber.language if subscriber else Language.VI
+        render = self.rules.catalogue.render
+        if len(reply.lines) == 1:
+            line = reply.lines[0]
+            return render(line.key, line.values, language)
+        return " ".join(render(key, values, language) for key, values in reply.lines)
+
+    def _record(self, tx: Tx, request: Request, reply: Reply, text: str) -> Answer:
+        """The journal of a text, or the stored answer of a keyed command: written in the transaction of its effect."""
+        mo = request.mo
+        if mo is None:
+            answer = Answer(reply.outcome, text, reply.data)
+            if request.key:
+                stored = msgspec.json.encode(answer)
+                tx.put(COMMAND, Command(request.key, request_hash(request), stored, tx.now_ms))
+            return answer
+        seq = tx.next_seq(MO)
+        tx.append(
+            MO,
+            MoRow(
+                seq,
+                mo.connection,
+                tx.now_ms,
+                mo.source,
+                request.short_code,
+                request.route,
+                mo.stored_text,
+                reply.outcome,
+                mo.fingerprint,
+            ),
+        )
+        if text:
+            tx.send_sms(mo.source, request.short_code, text, kind="reply", mo=seq)
+        return Answer(reply.outcome, text, reply.data, seq)
+
+
+def request_hash(request: Request) -> bytes:
+    """What a repeated key is compared by: the request but for its moment and its evidence."""
+    said = (request.route, request.sender, request.args, request.short_code, request.actor, request.body)
+    return blake2b(msgspec.json.encode(said, order="deterministic"), digest_size=16).digest()
+
+
+def _again(request: Request, done: Command) -> Result:
+    if done.hash != request_hash(request):
+        return KeyReused(f"{request.key} was used for another request")
+    return msgspec.json.decode(done.answer, type=Answer)
+
+
+def _quarantine(tx: Tx, request: Request, error: Exception) -> Reply:
+    """Keep what broke for a person, answer politely, never loop (F34).  The request's own repr holds no password."""
+    seq = tx.next_seq(QUARANTINE)
+    mo = request.mo
+    kept = msgspec.json.encode(
+        {
+            "route": request.route,
+            "sender": request.sender,
+            "short_code": request.short_code,
+            "text": mo.stored_text if mo else "",
+            "args": request.args,
+            "key": request.key,
+        }
+    ).decode()
+    tx.append(QUARANTINE, Quarantine(seq, tx.now_ms, request.route, kept, f"{type(error).__name__}: {error}"[:500]))
+    _log.error("request.quarantined", route=request.route, quarantine=seq, exc_info=error)
+    return say("ours.sorry")
+
+
+class _Item(NamedTuple):
+    request: Request
+    sink: Sink
+
+
+class Engine:
+    """The writer thread and its bounded queue.
+
+    `post` is for the hot path: no future, no task; the sink is called on the loop's thread after COMMIT, many per wake-up.
+    `submit` is the same for coroutines.
+    """
+
+    def __init__(self, batcher: Batcher, *, queue_max: int, batch_max: int = BATCH_MAX) -> None:
+        self._batcher: Final = batcher
+        self._queue_max: Final = queue_max
+        self._batch_max: Final = batch_max
+        self._queue: SimpleQueue[_Item | None] = SimpleQueue()
+        self._settled: deque[Settled] = deque()
+        self._connections: dict[int, SmscConnection] = {}
+        self._waiting = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._settle_timer: asyncio.TimerHandle | None = None
+        self.failed: TelcodError | None = None
+        self.full = False
+        self.on_outbox: Callable[[Sequence[OutboxSms]], None] = lambda rows: None
+        self.on_failed: Callable[[TelcodError], None] = lambda error: None
+        self.on_batch: Callable[[BatchStats], None] = lambda stats: None
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for their answer."""
+        return self._waiting
+
+    @property
+    def commit_ms(self) -> int:
+        """See `Batcher.commit_ms`."""
+        return self._batcher.commit_ms
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the writer; answers will be given on `loop`."""
+        self._loop = loop
+        self._thread = threading.Thread(target=self._write, name="telcod-writer", daemon=True)
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Commit what was accepted, then end the writer."""
+        self._stopping = True
+        self._queue.put(None)
+        thread = self._thread
+        if thread is not None:
+            await asyncio.to_thread(thread.join)
+        if self._settle_timer is not None:
+            self._settle_timer.cancel()
+
+    def post(self, request: Request, sink: Sink) -> bool:
+        """Queue a request; its result goes to `sink` on the loop's thread, after COMMIT.
+
+        Returns:
+            False, and nothing was kept, when the queue is full or the writer has stopped: tell the peer to try again.
+        """
+        if self._waiting >= self._queue_max or self._stopping or self.failed is not None:
+            return False
+        self._waiting += 1
+        self._queue.put(_Item(request, sink))
+        return True
+
+    async def submit(self, request: Request) -> Answer:
+        """Carry out one request.
+
+        Raises:
+            Overloaded: The queue is full, or the disk: try again later; nothing happened.
+            KeyReused: The same key was used for another request; nothing happened.
+            Unavailable: The daemon is stopping.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Result] = loop.create_future()
+
+        def sink(_: Request, result: Result) -> None:
+            if not done.done():
+                done.set_result(result)
+
+        if not self.post(request, sink):
+            raise Unavailable("telcod is stopping") if self._stopping or self.failed else Overloaded("too many requests are waiting")
+        result = await done
+        if isinstance(result, TelcodError):
+            raise result
+        if isinstance(result, SecretNeeded):
+            raise TypeError("a request with a password needs its hash")
+        return result
+
+    def settle(self, done: Settled) -> None:
+        """Note what became of an outgoing text; it is recorded with the next batch, 20 ms from now at the latest."""
+        self._settled.append(done)
+        self._wake_later()
+
+    def note_connection(self, row: SmscConnection) -> None:
+        """Note redelivery evidence; the newest row of a connection is recorded with the next batch."""
+        self._connections[row.id] = row
+        self._wake_later()
+
+    def replace_rules(self, rules: Rules) -> None:
+        """Use other rules from the next batch on (SIGHUP)."""
+        self._batcher.rules = rules
+
+    def _wake_later(self) -> None:
+        if self._settle_timer is None and self._loop is not None and not self._stopping:
+            self._settle_timer = self._loop.call_later(SETTLE_WAIT_S, self._wake)
+
+    def _wake(self) -> None:
+        self._settle_timer = None
+        if self._settled or self._connections:
+            self._queue.put(None)
+
+    # -- the writer thread
+
+    def _write(self) -> None:
+        while True:
+            items = self._take()
+            settled, connections = self._take_notes()
+            if not items and not settled and not connections:
+                if self._stopping:
+                    return
+                continue
+            try:
+                done = self._batcher.run([item.request for item in items], settled, connections)
+            except StoreFull as error:
+                self._put_back(settled, connections)
+                self._tell(items, [Overloaded(str(error))] * len(items), (), None, full=True)
+            except (StoreFailed, LedgerCorrupt) as error:
+                failed = error if isinstance(error, TelcodError) else StoreFailed(str(error))
+                self._tell(items, [Unavailable(str(error))] * len(items), (), None, failed=failed)
+                return
+            except Exception as error:  # noqa: BLE001  (the edge of the process: STYLE 20; nothing half-done goes on)
+                _log.exception("writer.crashed")
+                self._tell(items, [Unavailable("the writer failed")] * len(items), (), None, failed=StoreFailed(repr(error)))
+                return
+            else:
+                self._tell(items, done.results, done.outbox, done.stats)
+
+    def _take(self) -> list[_Item]:
+        first = self._queue.get()
+        items = [first] if first is not None else []
+        take = self._queue.get_nowait
+        try:
+            while len(items) < self._batch_max:
+                item = take()
+                if item is not None:
+                    items.append(item)
+        except Empty:
+            pass
+        return items
+
+    def _take_notes(self) -> tuple[list[Settled], list[SmscConnection]]:
+        settled: list[Settled] = []
+        while self._settled and len(settled) < 4 * self._batch_max:
+            settled.append(self._settled.popleft())
+        connections = [self._connections.pop(key) for key in list(self._connections)]
+        return settled, connections
+
+    def _put_back(self, settled: Sequence[Settled], connections: Sequence[SmscConnection]) -> None:
+        self._settled.extendleft(reversed(settled))
+        for row in connections:
+            self._connections.setdefault(row.id, row)
+
+    def _tell(  # noqa: PLR0913  (one hand-over, all of it)
+        self,
+        items: Sequence[_Item],
+        results: Sequence[Any],
+        outbox: Sequence[OutboxSms],
+        stats: BatchStats | None,
+        *,
+        full: bool = False,
+        failed: TelcodError | None = None,
+    ) -> None:
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return
+        loop.call_soon_threadsafe(self._told, items, results, outbox, stats, full, failed)
+
+    def _told(  # noqa: PLR0913
+        self,
+        items: Sequence[_Item],
+        results: Sequence[Any],
+        outbox: Sequence[OutboxSms],
+        stats: BatchStats | None,
+        full: bool,
+        failed: TelcodError | None,
+    ) -> None:
+        self._waiting -= len(items)
+        self.full = full
+        if failed is not None:
+            self.failed = failed
+        for item, result in zip(items, results, strict=True):
+            item.sink(item.request, result)
+        if outbox:
+            self.on_outbox(outbox)
+        if stats is not None:
+            self.on_batch(stats)
+        if failed is not None:
+            self._refuse_all(failed)
+            self.on_failed(failed)
+
+    def _refuse_all(self, failed: TelcodError) -> None:
+        """The writer is gone: whoever still waits is told, once."""
+        while True:
+            try:
+                item = self._queue.get_nowait()
+            except Empty:
+                return
+            if item is not None:
+                self._waiting -= 1
+                item.sink(item.request, Unavailable(str(failed)))

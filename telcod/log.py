@@ -1,0 +1,219 @@
+"""Logs: structlog to one stream, as JSON or for people, with numbers masked and texts dropped.
+
+Redaction is a processor of the one pipe that every line takes, ours and those of the libraries
+that use `logging` (uvicorn, Litestar), so that no caller has to think of it.  What it does:
+
+- a value under a key of `SECRET_KEYS` becomes `***`, whatever it is, at any depth;
+- a subscriber's number is masked wherever it stands: under any key, inside any string;
+- bytes are told by their length only, because a PDU holds texts and passwords;
+- tracebacks are rendered without the values of local variables.
+
+Event names are `subject.past_participle`; values go into keys, never into the event's name.
+"""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, TextIO
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from telcod.clock import Clock, SystemClock
+
+Level = Literal["debug", "info", "warning", "error"]
+Format = Literal["json", "console"]
+
+LEVELS: Final[Mapping[str, int]] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+HIDDEN: Final = "***"
+DEPTH_MAX: Final = 6
+
+SECRET_KEYS: Final = frozenset(
+    {
+        "api_key",
+        "authorization",
+        "card_token",
+        "login_code",
+        "otp",
+        "cookie",
+        "message_payload",
+        "password",
+        "password_hash",
+        "secret",
+        "secret_hash",
+        "sealed",
+        "short_message",
+        "signature",
+        "text",
+        "texts",
+        "token",
+    }
+)
+
+# A number in any form that stands alone: 84 and nine digits (with + or 00 before), or 0 and nine.
+_NUMBER: Final = re.compile(r"(?<![0-9])((?:00)?84[0-9]{2}|0[0-9]{2,3})[0-9]{3}([0-9]{4})(?![0-9])")
+_NUMBER_LEAST: Final = 84_000_000_000
+_NUMBER_MOST: Final = 84_999_999_999
+
+# Libraries that say at `info` what they do for each request; our own line says it already.
+_QUIETER: Final = ("uvicorn.access", "httpx", "httpcore")
+
+
+def configure(
+    *,
+    level: Level = "info",
+    form: Format = "json",
+    stream: TextIO | None = None,
+    clock: Clock | None = None,
+    cached: bool = True,
+) -> None:
+    """Send all logs of this process through the pipe.  The composition root calls it once.
+
+    Uvicorn must be given `log_config=None`, or it sets up loggers of its own.
+
+    Args:
+        level: The least that is said.  What is below costs a method call that does nothing.
+        form: `json`, one object a line, or `console` for people.
+        stream: Where to; standard error if None.
+        clock: What `at` is read from; the system's clock if None.
+        cached: Loggers remember the pipe of their first use, which is faster; False lets a later
+            `configure` reach loggers that were used already.
+    """
+    stream = sys.stderr if stream is None else stream
+    colours = stream.isatty()
+    structlog.configure(
+        processors=pipe(form=form, clock=clock or SystemClock(), colours=colours),
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        context_class=dict,
+        logger_factory=_Lines(stream),
+        cache_logger_on_first_use=cached,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [_FromLogging()]
+    root.setLevel(LEVELS[level])
+    for name in _QUIETER:
+        logging.getLogger(name).setLevel(max(logging.WARNING, LEVELS[level]))
+
+
+def pipe(*, form: Format, clock: Clock, colours: bool = False) -> list[Processor]:
+    """The processors that every line passes, in order."""
+    plain_traceback = structlog.dev.plain_traceback
+    render: list[Processor] = (
+        [_json]
+        if form == "json"
+        else [structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain_traceback)]
+    )
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        _Stamp(clock),
+        # Rendered here, before redaction, because an exception's message may hold a number.
+        structlog.processors.format_exc_info,
+        redact,
+        *render,
+    ]
+
+
+def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Mask numbers, hide secrets and texts; see the top of this file."""
+    return {key: HIDDEN if key in SECRET_KEYS else _redacted(value) for key, value in event.items()}
+
+
+def masked(text: str) -> str:
+    """A text with every subscriber's number in it masked: `8490***4567`."""
+    return _NUMBER.sub(r"\1***\2", text)
+
+
+def _redacted(value: object, depth: int = 0) -> object:
+    if isinstance(value, str):
+        return masked(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return masked(str(value)) if _NUMBER_LEAST <= value <= _NUMBER_MOST else value
+    if isinstance(value, float):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value)} bytes>"
+    if depth >= DEPTH_MAX:
+        return "..."
+    if isinstance(value, Mapping):
+        return {
+            masked(str(key)): HIDDEN if key in SECRET_KEYS else _redacted(item, depth + 1)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_redacted(item, depth + 1) for item in value]
+    if isinstance(value, msgspec.Struct):
+        return _redacted(msgspec.structs.asdict(value), depth + 1)
+    return masked(str(value))
+
+
+class _Stamp:
+    """Adds `at`: UTC, ISO 8601 with milliseconds."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock: Final = clock
+
+    def __call__(self, logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        seconds, ms = divmod(self._clock.wall_ms(), 1_000)
+        moment = datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        event["timestamp"] = f"{moment}.{ms:03d}Z"
+        # A name is given by whoever asks for a logger; lines from `logging` bring their own.
+        event.setdefault("logger", getattr(logger, "name", ""))
+        return event
+
+
+def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    # What matters to a reader's eye first.
+    first = {key: event.pop(key, "") for key in ("timestamp", "level", "event")}
+    return msgspec.json.encode({**first, **event}, enc_hook=str).decode()
+
+
+class _Line:
+    """A logger in structlog's sense: takes a rendered line, whatever the level, and writes it."""
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._stream: Final = stream
+        self.name: Final = name
+
+    def msg(self, line: str) -> None:
+        # One write per line, so that lines of two threads do not mix.
+        self._stream.write(line + "\n")
+        self._stream.flush()
+
+    log = debug = info = warning = error = critical = exception = msg
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Makes `_Line`s; structlog calls it with what `get_logger` was called with."""
+
+    stream: TextIO
+
+    def __call__(self, *args: Any) -> _Line:
+        return _Line(self.stream, str(args[0]) if args else "")
+
+
+class _FromLogging(logging.Handler):
+    """Hands on what libraries say through `logging`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger = structlog.get_logger(record.name)
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):  # a library's slip in its own log line is not our trouble
+            message = str(record.msg)
+        # The nearest of our levels at or below: libraries invent levels.
+        level = max((known for known in LEVELS.values() if known <= record.levelno), default=10)
+        logger.log(level, message, exc_info=record.exc_info or None)

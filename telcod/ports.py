@@ -1,0 +1,70 @@
+"""What the engine needs of a store, and the ways a store can fail.  Pure.
+
+Locking is part of the port: between `begin` and `commit` nobody else writes, and what was loaded stays true.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from telcod.rows import Row, Table
+from telcod.tx import Changes
+
+R = TypeVar("R", bound=Row)
+
+
+class Settled(NamedTuple):
+    """What became of an outgoing text: its number in the outbox, its new state, and by which link under which id."""
+
+    seq: int
+    state: int
+    attempts: int
+    done_at: int
+    link: str
+    message_id: str
+
+
+class Store(Protocol):
+    """The books on disk (or in memory), written by one thread.
+
+    Every method may raise `StoreFailed` (stop: the disk can't be trusted), `StoreFull` (refuse new work) or `StoreRefused`
+    (a constraint said no: run the batch again one by one).  After any of them the transaction is over.
+    """
+
+    def begin(self) -> None:
+        """Open the transaction that the next `commit` ends; nobody else can write until then."""
+
+    def load(self, table: Table[R], keys: Sequence[Any]) -> Iterable[R]:
+        """The rows with these primary keys that exist."""
+
+    def load_groups(self, table: Table[R], owners: Sequence[Any]) -> Iterable[R]:
+        """All rows of these owners of a grouped table."""
+
+    def apply(self, changes: Sequence[Changes], settled: Sequence[Settled]) -> None:
+        """Write a batch: puts and deletes by key, appends, and what became of outgoing texts."""
+
+    def commit(self) -> None:
+        """Make it durable; when this returns, a power cut loses nothing of it."""
+
+    def rollback(self) -> None:
+        """Forget the open transaction."""
+
+    def next_seqs(self) -> dict[int, int]:
+        """The next free `seq` of each log table, by table index."""
+
+    def heads(self) -> dict[int, bytes]:
+        """The hash of the last row of each chained log, by table index."""
+
+    def scan(self, table: Table[R], *, after: int = 0) -> Iterator[R]:
+        """All committed rows in key order; of log tables those with `seq` above `after`."""
+
+    def pending_sms(self, *, after: int, most: int) -> list[Any]:
+        """Outgoing texts still to be sent, by number above `after`."""
+
+    def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
+        """(msisdn, period) of subscriptions whose `next_at` has come, the longest due first."""
+
+    def prune(self, *, before_ms: int, parts_before_ms: int, most: int) -> int:
+        """Inside a transaction: remove old texts, long done, and parts that waited in vain; how many rows went."""
+
+    def close(self) -> None:
+        """Let go of the file."""

@@ -1,0 +1,394 @@
+"""The rows of the books, and the tables they live in.  Pure: no SQL here beyond the names.
+
+Each `Table` says which columns make the key, and whether rows are read one by one or as the group of one owner
+(all list entries of a subscriber, all parts of a long message).  Stores read this; handlers read and write the rows.
+Money is whole đồng, times are Unix milliseconds, days are yyyymmdd of Asia/Ho_Chi_Minh.
+"""
+
+from enum import IntEnum, StrEnum
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+
+class Kind(StrEnum):
+    """How a subscriber pays."""
+
+    PREPAID = "prepaid"
+    POSTPAID = "postpaid"
+
+
+class State(StrEnum):
+    """What the network lets a subscriber do (SPEC, Words)."""
+
+    ACTIVE = "active"
+    OUT_OF_MONEY = "out_of_money"
+    DEBT_BLOCKED = "debt_blocked"
+    SUSPENDED = "suspended"
+    CLOSED = "closed"
+
+
+class PackageStatus(StrEnum):
+    """Life of a subscription: `suspended` means that a renewal failed and is tried again (PKG-6)."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    CANCELLED = "cancelled"
+
+
+class ListKind(StrEnum):
+    """Whitelist or blacklist (LST)."""
+
+    WHITE = "white"
+    BLACK = "black"
+
+
+class OutboxState(IntEnum):
+    """Where an outgoing text stands; only `PENDING` ones are still to be sent."""
+
+    PENDING = 0
+    ACCEPTED = 1
+    FAILED = 2
+    EXPIRED = 3
+    DELIVERED = 4
+    UNDELIVERED = 5
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """A row as it stands in the books."""
+
+
+class Subscriber(Row, frozen=True):
+    """A number of this operator.  `life` counts its owners: a number that comes back is somebody else (NUM-5)."""
+
+    msisdn: int
+    kind: str
+    state: str
+    language: str
+    centre: int
+    notices: int
+    trial_used: int
+    life: int
+
+
+class SubscriberDetail(Row, frozen=True):
+    """What is personal; read only where it's shown."""
+
+    msisdn: int
+    name: str
+    address: str
+    email: str
+
+
+class PaymentPassword(Row, frozen=True):
+    """argon2id of the payment password (PAY-1); never the password."""
+
+    msisdn: int
+    hash: str
+    set_at: int
+
+
+class Account(Row, frozen=True):
+    """`posted` grows by credits and shrinks by debits; `held` is set aside; `posted - held >= floor` always.
+
+    `last_entry` heads the account's chain of entries (`Entry.debit_prev`, `Entry.credit_prev`), so that the story of an
+    account is read without an index on the hot table.
+    """
+
+    id: int
+    posted: int
+    held: int
+    floor: int | None
+    last_entry: int
+
+    @property
+    def spendable_vnd(self) -> int:
+        """What may be spent now, in đồng."""
+        return self.posted - self.held - (self.floor or 0)
+
+
+class Entry(Row, frozen=True):
+    """One movement of `amount` đồng from the debit account to the credit account.  Append-only, hash-chained."""
+
+    seq: int
+    debit: int
+    credit: int
+    amount: int
+    kind: str
+    command: str
+    event_at: int
+    committed_at: int
+    business_date: int
+    tariff: str
+    reverses: int | None
+    debit_prev: int
+    credit_prev: int
+    prev_hash: bytes
+    hash: bytes
+
+
+class Hold(Row, frozen=True):
+    """Money set aside; ends exactly once: posted, released or expired."""
+
+    id: str
+    account: int
+    amount: int
+    status: str
+    opened_at: int
+    expires_at: int
+    posted: int
+
+
+class Subscription(Row, frozen=True):
+    """The parent-child package of a subscriber; one row for life, `period_no` only ever grows.
+
+    `next_at` is when the clock has something to do (0: never), `failed_since` when renewals began to fail (0: they don't).
+    """
+
+    msisdn: int
+    package: str
+    status: str
+    trial: int
+    period_no: int
+    started_at: int
+    ends_at: int
+    next_at: int
+    remind_at: int
+    failed_since: int
+    tariff: str
+
+
+class Period(Row, frozen=True):
+    """One period of a package as it was given: `trial`, `paid`, or `missed` (down, never charged; PKG-6)."""
+
+    msisdn: int
+    life: int
+    period_no: int
+    package: str
+    kind: str
+    starts_at: int
+    ends_at: int
+    entry: int
+
+
+class ListEntry(Row, frozen=True):
+    """A number on a subscriber's list: on one list at a time, by its key (LST-2)."""
+
+    owner: int
+    number: int
+    kind: str
+    added_at: int
+
+
+class PendingConfirm(Row, frozen=True):
+    """A registration that waits for `Y` (PKG-9)."""
+
+    msisdn: int
+    package: str
+    expires_at: int
+
+
+class Recent(Row, frozen=True):
+    """When something limited happened lately, comma-separated milliseconds, oldest first (KW-3, PFM-14)."""
+
+    subject: str
+    times: str
+
+
+class Command(Row, frozen=True):
+    """An intent that was carried out: its key, a hash of the request, and the answer that stands (DESIGN 4)."""
+
+    key: str
+    hash: bytes
+    answer: bytes
+    at: int
+
+
+class MoRow(Row, frozen=True):
+    """A text that came in.  `text` is what may be kept of it; `verdict` the outcome it got."""
+
+    seq: int
+    connection: int
+    at: int
+    source: str
+    short_code: str
+    route: str
+    text: str
+    verdict: str
+    fingerprint: bytes
+
+
+class MoPart(Row, frozen=True):
+    """A part of a long text that waits for the others, encrypted (PAY-1).  `sender` is `source>short code`."""
+
+    sender: str
+    ref: int
+    total: int
+    part: int
+    at: int
+    data_coding: int
+    sealed: bytes
+
+
+class OutboxSms(Row, frozen=True):
+    """A text to send, written in the transaction of its cause.  `mo` is the text it answers (0: none)."""
+
+    seq: int
+    at: int
+    mo: int
+    kind: str
+    source: str
+    destination: str
+    text: str
+    expires_at: int
+    state: int
+    attempts: int
+    done_at: int
+    link: str
+    message_id: str
+
+
+class SmscConnection(Row, frozen=True):
+    """Redelivery evidence: answers up to `confirmed_seq` were written to a connection that stayed up (DESIGN 4)."""
+
+    id: int
+    link: str
+    up_at: int
+    down_at: int
+    confirmed_seq: int
+    last_seq: int
+
+
+class Quarantine(Row, frozen=True):
+    """A request that made a handler fail: kept for a person, never run again by itself."""
+
+    seq: int
+    at: int
+    route: str
+    request: str
+    error: str
+
+
+class Audit(Row, frozen=True):
+    """Who did what from where.  Append-only, hash-chained (PAY-7, CARE-2)."""
+
+    seq: int
+    at: int
+    actor: str
+    channel: str
+    action: str
+    subject: str
+    detail: str
+    prev_hash: bytes
+    hash: bytes
+
+
+class Token(Row, frozen=True):
+    """A bearer token by its SHA-256; the token itself is shown once and never kept (CLI-7)."""
+
+    name: str
+    scope: str
+    hash: str
+    created_at: int
+    revoked_at: int
+
+
+class TariffSeen(Row, frozen=True):
+    """A tariff this file has used: after `valid_from` it may never change (DESIGN 5)."""
+
+    id: str
+    valid_from: int
+    hash: str
+
+
+class Meta(Row, frozen=True):
+    """Small facts about the file: the commit clock, the boot counter."""
+
+    name: str
+    value: str
+
+
+R = TypeVar("R", bound=Row)
+
+
+class Table(Generic[R]):
+    """Where rows of one kind live.
+
+    `key` names the primary key's columns; `group`, if any, the column whose equal rows are read together.
+    `log` tables are appended to and numbered by `seq`.
+    """
+
+    __slots__ = ("columns", "group", "group_at", "index", "key", "key_at", "log", "name", "row")
+
+    def __init__(
+        self, name: str, row: type[R], key: tuple[str, ...], *, index: int, group: str = "", log: bool = False
+    ) -> None:
+        self.name: Final = name
+        self.row: Final = row
+        self.key: Final = key
+        self.index: Final = index
+        self.group: Final = group
+        self.log: Final = log
+        self.columns: Final[tuple[str, ...]] = row.__struct_fields__
+        self.key_at: Final = tuple(self.columns.index(column) for column in key)
+        self.group_at: Final = self.columns.index(group) if group else -1
+
+    def key_of(self, row: R) -> Any:
+        """The row's primary key: the value itself for one column, a tuple for several."""
+        if len(self.key) == 1:
+            return getattr(row, self.key[0])
+        return tuple(getattr(row, column) for column in self.key)
+
+    def __repr__(self) -> str:
+        return f"Table({self.name})"
+
+
+META: Final = Table("meta", Meta, ("name",), index=0)
+SUBSCRIBER: Final = Table("subscriber", Subscriber, ("msisdn",), index=1)
+SUBSCRIBER_DETAIL: Final = Table("subscriber_detail", SubscriberDetail, ("msisdn",), index=2)
+PAYMENT_PASSWORD: Final = Table("payment_password", PaymentPassword, ("msisdn",), index=3)
+ACCOUNT: Final = Table("account", Account, ("id",), index=4)
+ENTRY: Final = Table("entry", Entry, ("seq",), index=5, log=True)
+HOLD: Final = Table("hold", Hold, ("id",), index=6)
+SUBSCRIPTION: Final = Table("subscription", Subscription, ("msisdn",), index=7)
+PERIOD: Final = Table("period", Period, ("msisdn", "life", "period_no"), index=8)
+LIST_ENTRY: Final = Table("list_entry", ListEntry, ("owner", "number"), index=9, group="owner")
+PENDING_CONFIRM: Final = Table("pending_confirm", PendingConfirm, ("msisdn",), index=10)
+RECENT: Final = Table("recent", Recent, ("subject",), index=11)
+COMMAND: Final = Table("command", Command, ("key",), index=12)
+MO: Final = Table("mo", MoRow, ("seq",), index=13, log=True)
+MO_PART: Final = Table("mo_part", MoPart, ("sender", "ref", "total", "part"), index=14, group="sender")
+OUTBOX_SMS: Final = Table("outbox_sms", OutboxSms, ("seq",), index=15, log=True)
+SMSC_CONNECTION: Final = Table("smsc_connection", SmscConnection, ("id",), index=16)
+QUARANTINE: Final = Table("quarantine", Quarantine, ("seq",), index=17, log=True)
+AUDIT: Final = Table("audit", Audit, ("seq",), index=18, log=True)
+TOKEN: Final = Table("token", Token, ("name",), index=19)
+TARIFF_SEEN: Final = Table("tariff_seen", TariffSeen, ("id",), index=20)
+
+# The same rows, read by the number that is listed rather than by the list's owner (NUM-5).
+LIST_ENTRY_BY_NUMBER: Final = Table("list_entry", ListEntry, ("owner", "number"), index=LIST_ENTRY.index, group="number")
+
+TABLES: Final[tuple[Table[Any], ...]] = (
+    META,
+    SUBSCRIBER,
+    SUBSCRIBER_DETAIL,
+    PAYMENT_PASSWORD,
+    ACCOUNT,
+    ENTRY,
+    HOLD,
+    SUBSCRIPTION,
+    PERIOD,
+    LIST_ENTRY,
+    PENDING_CONFIRM,
+    RECENT,
+    COMMAND,
+    MO,
+    MO_PART,
+    OUTBOX_SMS,
+    SMSC_CONNECTION,
+    QUARANTINE,
+    AUDIT,
+    TOKEN,
+    TARIFF_SEEN,
+)
+LOGS: Final = tuple(table for table in TABLES if table.log)

@@ -1,0 +1,135 @@
+"""Reads tariffs, limits, keywords and messages from the configuration's folder into one `Rules` (CFG-2).
+
+Every problem of every file is reported in one go, with file, key and reason, so that an operator mends them all before
+the next try.  The same function serves start, `telcod check` and the reload by SIGHUP.
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+import handlers
+from telcod.billing.lists import ListLimits
+from telcod.billing.packages import PackageLimits
+from telcod.billing.tariffs import Tariff, TariffBook, TariffBookError
+from telcod.dispatch import Dispatcher, DispatchError
+from telcod.messages import Catalogue, CatalogueError
+from telcod.msisdn import OLD_PREFIXES, old_prefix_problems
+from telcod.rules import Limits, Rules, TextLimits
+from telcod.settings import Problem, Settings, SettingsError, shipped_config_dir
+
+PACKAGES_REQUIRED: Final = frozenset({"day", "week"})
+LANGUAGES: Final = ("vi", "en")
+
+
+class RulesError(SettingsError):
+    """The files don't make rules; `problems` has all that is wrong.  Mend them, then start or reload again."""
+
+
+def load_rules(settings: Settings) -> Rules:
+    """Read and check all rule files that the settings name; those that an installation lacks are the shipped ones.
+
+    Raises:
+        RulesError: With every problem of every file.
+    """
+    problems: list[Problem] = []
+    limits, old_prefixes = _limits(settings.file("limits"), problems)
+    book = _tariffs(settings.file("tariffs"), problems)
+    catalogue = _catalogue(settings.file("messages"), problems)
+    dispatcher = _dispatcher(settings.file("keywords"), old_prefixes, problems)
+    if problems or book is None or catalogue is None or dispatcher is None:
+        raise RulesError(problems)
+    return Rules(book, limits, catalogue, dispatcher, old_prefixes)
+
+
+def _read(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        problems.append(Problem(str(path), "", reason or "cannot be read"))
+        return None
+
+
+def _limits(path: Path, problems: list[Problem]) -> tuple[Limits, Mapping[str, str]]:
+    table = _read(path, problems) or {}
+    prefixes = table.pop("old_prefixes", dict(OLD_PREFIXES))
+    if not isinstance(prefixes, dict) or not all(isinstance(value, str) for value in prefixes.values()):
+        problems.append(Problem(str(path), "old_prefixes", "must map prefixes to prefixes"))
+        prefixes = dict(OLD_PREFIXES)
+    problems += [Problem(str(path), "old_prefixes", reason) for reason in old_prefix_problems(prefixes)]
+    sections: dict[str, Any] = {}
+    for name, kind in (("packages", PackageLimits), ("lists", ListLimits), ("texts", TextLimits)):
+        try:
+            sections[name] = msgspec.convert(table.pop(name, {}), kind)
+        except msgspec.ValidationError as error:
+            problems.append(Problem(str(path), name, str(error)))
+    problems += [Problem(str(path), name, "unknown section") for name in table]
+    return msgspec.structs.replace(Limits(), **sections), prefixes
+
+
+def _tariffs(folder: Path, problems: list[Problem]) -> TariffBook | None:
+    found = []
+    for path in sorted(folder.glob("*.toml")):
+        table = _read(path, problems)
+        if table is None:
+            continue
+        moment = table.pop("valid_from", None)
+        if not isinstance(moment, datetime) or moment.tzinfo is None:
+            problems.append(Problem(str(path), "valid_from", "must be a time with its zone, as 2018-09-15T00:00:00+07:00"))
+            continue
+        table["valid_from_ms"] = int(moment.timestamp() * 1_000)
+        try:
+            tariff = msgspec.convert(table, Tariff)
+        except msgspec.ValidationError as error:
+            problems.append(Problem(str(path), "", str(error)))
+            continue
+        problems += [
+            Problem(str(path), f"packages.{name}", "missing") for name in sorted(PACKAGES_REQUIRED - tariff.packages.keys())
+        ]
+        found.append(tariff)
+    try:
+        return TariffBook(found)
+    except TariffBookError as error:
+        problems.append(Problem(str(folder), "", str(error)))
+        return None
+
+
+def _catalogue(folder: Path, problems: list[Problem]) -> Catalogue | None:
+    tables = {}
+    for language in LANGUAGES:
+        path = folder / f"{language}.toml"
+        table = _read(path, problems)
+        if table is not None:
+            tables[language] = table
+    if len(tables) < len(LANGUAGES):
+        return None
+    try:
+        return Catalogue.build(tables, required=_shipped_keys())
+    except CatalogueError as error:
+        problems += [Problem(str(folder / f"{p.language}.toml"), p.key, p.reason) for p in error.problems]
+        return None
+
+
+def _shipped_keys() -> frozenset[str]:
+    """What the code says: the shipped catalogue has every key, and a test holds it to that."""
+    path = shipped_config_dir() / "messages" / f"{LANGUAGES[0]}.toml"
+    return Catalogue.build({LANGUAGES[0]: tomllib.loads(path.read_text(encoding="utf-8"))}).keys()
+
+
+def _dispatcher(path: Path, old_prefixes: Mapping[str, str], problems: list[Problem]) -> Dispatcher | None:
+    table = _read(path, problems)
+    if table is None:
+        return None
+    try:
+        keywords = msgspec.convert(table, dict[str, dict[str, list[str]]])
+        return Dispatcher.build(handlers.BY_SHORT_CODE, keywords, old_prefixes)
+    except msgspec.ValidationError as error:
+        problems.append(Problem(str(path), "", str(error)))
+    except DispatchError as error:
+        problems += [Problem(str(path), "", reason) for reason in error.problems]
+    return None

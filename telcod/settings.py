@@ -1,0 +1,542 @@
+"""The configuration: `telcod.toml` and the environment, made into frozen structs, checked once.
+
+Everything wrong is told in one go, with file, key and reason.  How it is read:
+
+- a key that the schema does not know is an error, with the nearest known one;
+- any text may be given as `{ file = "..." }`, the first line of a file beside the configuration,
+  or as `{ env = "..." }`, a variable;
+- `TELCOD_<SECTION>__<KEY>` overrides a key, `TELCOD_SMPP__LINKS__0__PASSWORD` one of a list; a list
+  of texts is written with commas.  A `TELCOD_` variable that means nothing is an error too, unless
+  the file names it by `{ env = "..." }`.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+from msgspec import Meta
+from msgspec.inspect import (
+    CustomType,
+    ListType,
+    Metadata,
+    StructType,
+    Type,
+    UnionType,
+    VarTupleType,
+    type_info,
+)
+
+from telcod.errors import NotStarted
+from telcod.log import Format, Level
+from telcod.smpp.link_settings import LinkSettings
+from telcod.smpp.timers import Timers
+
+FILE_NAME: Final = "telcod.toml"
+PREFIX: Final = "TELCOD_"
+SECRET_BYTES_MAX: Final = 64 * 1024
+
+_Port = Annotated[int, Meta(ge=0, le=65_535)]
+_Host = Annotated[str, Meta(min_length=1, max_length=253)]
+_SHORT_CODE: Final = re.compile(r"[0-9]{3,6}", re.ASCII)
+_STORE_SCHEMES: Final = ("sqlite", "postgresql")
+_MQTT_SCHEMES: Final = ("mqtt", "mqtts")
+
+
+class Secret:
+    """A text that no log, repr or error shows; `reveal` hands it out where it is used."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value: Final = value
+
+    def reveal(self) -> str:
+        """The text itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of the file."""
+
+
+class StoreSettings(_Table, frozen=True, kw_only=True):
+    """`[store]`: where the books are."""
+
+    url: Annotated[str, Meta(min_length=1)] = "sqlite:///var/lib/telcod/telcod.db"
+
+
+class HttpSettings(_Table, frozen=True, kw_only=True):
+    """`[http]`: where HTTP listens; port 0 takes any free one.
+
+    `control_socket` is how the command line finds the daemon; empty is beside the database.
+    """
+
+    host: _Host = "127.0.0.1"
+    port: _Port = 8080
+    control_socket: str = ""
+
+
+class MqttSettings(_Table, frozen=True, kw_only=True):
+    """`[mqtt]`: the broker; without this table there is no MQTT."""
+
+    url: Annotated[str, Meta(min_length=1)]
+    user: str = ""
+    password: Secret | None = None
+    tls_ca: str = ""
+
+
+class SmppSettings(_Table, frozen=True, kw_only=True):
+    """`[smpp]`: the links and the timers that they share."""
+
+    links: tuple[LinkSettings, ...] = ()
+    timers: Timers = Timers()
+
+
+class FastAgiSettings(_Table, frozen=True, kw_only=True):
+    """`[fastagi]`: where Asterisk may ask; without this table there is no FastAGI."""
+
+    host: _Host = "127.0.0.1"
+    port: _Port = 4573
+
+
+class EngineSettings(_Table, frozen=True, kw_only=True):
+    """`[engine]`: how many requests may wait, and how many one commit takes."""
+
+    queue_max: Annotated[int, Meta(ge=1, le=1_000_000)] = 5_000
+    batch_max: Annotated[int, Meta(ge=1, le=10_000)] = 512
+
+
+class LogSettings(_Table, frozen=True, kw_only=True):
+    """`[log]`: the least that is said, and for whom."""
+
+    level: Level = "info"
+    format: Format = "json"
+
+
+class SecuritySettings(_Table, frozen=True, kw_only=True):
+    """`[security]`: the installation's secret, 64 hexadecimal digits.
+
+    Without one, telcod makes a key file beside the database.
+    """
+
+    secret: Secret | None = None
+
+
+class FileSettings(_Table, frozen=True, kw_only=True):
+    """`[files]`: prices, texts, keywords and limits, relative to the configuration's folder."""
+
+    tariffs: Annotated[str, Meta(min_length=1)] = "tariffs"
+    messages: Annotated[str, Meta(min_length=1)] = "messages"
+    keywords: Annotated[str, Meta(min_length=1)] = "keywords.toml"
+    limits: Annotated[str, Meta(min_length=1)] = "limits.toml"
+
+
+class Settings(_Table, frozen=True, kw_only=True):
+    """The whole configuration.  `folder` is where the file was; it is not a key of the file."""
+
+    store: StoreSettings = StoreSettings()
+    http: HttpSettings = HttpSettings()
+    mqtt: MqttSettings | None = None
+    smpp: SmppSettings = SmppSettings()
+    fastagi: FastAgiSettings | None = None
+    engine: EngineSettings = EngineSettings()
+    log: LogSettings = LogSettings()
+    security: SecuritySettings = SecuritySettings()
+    files: FileSettings = FileSettings()
+    folder: Path = Path()
+
+    def file(self, which: Literal["tariffs", "messages", "keywords", "limits"]) -> Path:
+        """One of `[files]`: the configuration's own or, if there is none, the shipped one."""
+        name: str = getattr(self.files, which)
+        own = self.folder / name
+        return own if own.exists() else shipped_config_dir() / name
+
+    def sqlite_path_or_none(self) -> Path | None:
+        """The database file; None if the store is a server.
+
+        `sqlite:///var/lib/x.db` is absolute, `sqlite:x.db` is in the configuration's folder.
+        """
+        url = urlsplit(self.store.url)
+        return self.folder / url.path if url.scheme == "sqlite" else None
+
+
+class Problem(NamedTuple):
+    """One thing wrong: in which file (or the environment), at which key, and why."""
+
+    file: str
+    key: str
+    reason: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in self if part)
+
+
+class SettingsError(NotStarted):
+    """The configuration cannot be used; `problems` has all that is wrong with it."""
+
+    next_step = "Mend the configuration; `telcod check` says when it is right."
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems: Final = tuple(problems)
+
+
+def shipped_config_dir() -> Path:
+    """The configuration that comes with telcod: inside an installed package, or in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "shipped_config"
+    return installed if installed.is_dir() else package.parent / "config"
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """Read and check the configuration.
+
+    Args:
+        path: The file, or its folder; None is the shipped one.
+        environ: The environment, for overrides and for `{ env = "..." }`.
+
+    Raises:
+        SettingsError: Anything is wrong; it holds every problem, not the first one only.
+    """
+    path = shipped_config_dir() if path is None else path
+    path = path / FILE_NAME if path.is_dir() else path
+    reading = _Reading(path, environ)
+    data = reading.file()
+    if reading.problems:
+        raise SettingsError(reading.problems)
+    reading.override(data)
+    settings = reading.struct(Settings, data, ())
+    reading.variables_left_over()
+    # What no single type can say.  It looks at the data, not at the structs, so that a table with
+    # one mistake still tells its others; what has the wrong type is passed over, it was told.
+    _check_urls(data, reading)
+    _check_links(data, reading)
+    _check_files(data, reading)
+    if reading.problems or not isinstance(settings, Settings):
+        raise SettingsError(sorted(set(reading.problems)))
+    return msgspec.structs.replace(settings, folder=path.parent)
+
+
+_Key = tuple[str | int, ...]
+
+
+class _Reading:
+    """One reading of one file, and the problems so far."""
+
+    def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
+        self.path: Final = path
+        self.problems: list[Problem] = []
+        self._environ: Final = environ
+        self._from_environ: dict[_Key, str] = {}
+        self._unknown: list[tuple[str, str]] = []
+        self._named: set[str] = set()
+
+    def complain(self, key: _Key, reason: str) -> None:
+        """Note a problem with what a key holds, wherever it came from."""
+        variable = self._from_environ.get(key)
+        if variable is None:
+            self.problems.append(Problem(str(self.path), _dotted(key), reason))
+        else:
+            self.problems.append(Problem("environment", variable, reason))
+
+    def file(self) -> dict[str, Any]:
+        """What the file says; nothing, and a problem, if it cannot be read."""
+        try:
+            return tomllib.loads(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            self.complain((), "there is no such file; `telcod init` writes one")
+        except OSError as error:
+            self.complain((), f"cannot be read: {error.strerror}")
+        except UnicodeDecodeError:
+            self.complain((), "is not UTF-8 text")
+        except tomllib.TOMLDecodeError as error:
+            self.complain((), f"is not TOML: {error}")
+        return {}
+
+    # -- the environment
+
+    def override(self, data: dict[str, Any]) -> None:
+        """Put the values of `TELCOD_` variables in their places."""
+        for variable in sorted(self._environ):
+            if not variable.startswith(PREFIX):
+                continue
+            words = variable.removeprefix(PREFIX).lower().split("__")
+            key = tuple(int(word) if _is_index(word) else word for word in words)
+            schema = _schema_at(key)
+            if schema is None or len(key) == 1:
+                self._unknown.append((variable, _nearest_variable(variable)))
+                continue
+            self._from_environ[key] = variable
+            value = _from_text(self._environ[variable], schema)
+            if not _put(data, key, value):
+                self.complain(key, "the list in the file has no such place, nor is it the next one")
+
+    def variables_left_over(self) -> None:
+        """Complain of variables that are neither overrides nor named by the file."""
+        for variable, nearest in self._unknown:
+            if variable not in self._named:
+                reason = "no setting has this name" + nearest
+                self.problems.append(Problem("environment", variable, reason))
+
+    # -- the schema
+
+    def struct(self, cls: type[msgspec.Struct], data: object, key: _Key) -> msgspec.Struct | None:
+        """Build a table; None, and problems, if it cannot be."""
+        if not isinstance(data, dict):
+            self.complain(key, "must be a table")
+            return None
+        before = len(self.problems)
+        fields = {f.name: f for f in msgspec.structs.fields(cls) if f.name != "folder"}
+        values: dict[str, Any] = {}
+        for name in data:
+            if name not in fields:
+                self.complain((*key, name), "is not known here" + _nearest(name, fields))
+        for name, field in fields.items():
+            if name in data:
+                values[name] = self.value(field.type, data[name], (*key, name))
+            elif field.required:
+                self.complain((*key, name), "is missing")
+        if len(self.problems) > before:
+            return None
+        try:
+            return cls(**values)
+        except ValueError as error:  # two fields that contradict one another: the struct's own rule
+            self.complain(key, str(error))
+            return None
+
+    def value(self, annotation: Any, data: object, key: _Key) -> object:
+        """Check one value against its type; None, and a problem, if it does not fit."""
+        schema = _plain(type_info(annotation))
+        if isinstance(schema, StructType):
+            return self.struct(schema.cls, data, key)
+        if isinstance(schema, VarTupleType) and isinstance(schema.item_type, StructType):
+            return self.list_of(schema.item_type.cls, data, key)
+        if isinstance(data, dict):
+            data = self.referred(data, key)
+            if data is None:
+                return None
+        if isinstance(schema, CustomType) and schema.cls is Secret:
+            if isinstance(data, str) and data:
+                return Secret(data)
+            self.complain(key, "must be a text that is not empty")
+            return None
+        try:
+            return msgspec.convert(data, annotation, strict=key not in self._from_environ)
+        except msgspec.ValidationError as error:
+            self.complain(key, _reason(error))
+            return None
+
+    def list_of(self, cls: type[msgspec.Struct], data: object, key: _Key) -> object:
+        """Check a list of tables, each on its own."""
+        if not isinstance(data, list):
+            self.complain(key, f"must be a list of tables, each under [[{_dotted(key)}]]")
+            return None
+        return tuple(self.struct(cls, item, (*key, index)) for index, item in enumerate(data))
+
+    def referred(self, data: dict[str, Any], key: _Key) -> str | None:
+        """The text that `{ file = "..." }` or `{ env = "..." }` stands for."""
+        match data:
+            case {"env": str(variable), **rest} if not rest:
+                self._named.add(variable)
+                if self._environ.get(variable):
+                    return self._environ[variable]
+                self.complain(key, f"the variable {variable} is not set, or is empty")
+            case {"file": str(name), **rest} if not rest:
+                return self.secret_file(self.path.parent / name, key)
+            case _:
+                self.complain(key, 'must be a value, { file = "..." } or { env = "..." }')
+        return None
+
+    def secret_file(self, path: Path, key: _Key) -> str | None:
+        """The first line of a file."""
+        try:
+            with path.open(encoding="utf-8") as file:
+                line = file.readline(SECRET_BYTES_MAX).rstrip("\r\n")
+        except OSError as error:
+            self.complain(key, f"the file {path} cannot be read: {error.strerror}")
+            return None
+        except UnicodeDecodeError:
+            self.complain(key, f"the file {path} is not UTF-8 text")
+            return None
+        if not line:
+            self.complain(key, f"the first line of {path} is empty")
+        return line or None
+
+
+def _check_urls(data: Mapping[str, Any], reading: _Reading) -> None:
+    store = _text_at(data, "store", "url")
+    url = _split(store, _STORE_SCHEMES, ("store", "url"), reading) if store else None
+    if url and url.scheme == "sqlite" and (url.netloc or url.path in {"", "/"}):
+        reading.complain(
+            ("store", "url"), "must name a file: sqlite:///folder/file.db, or sqlite:file.db"
+        )
+    if url and url.scheme == "postgresql" and not url.path.strip("/"):
+        reading.complain(("store", "url"), "must name a database: postgresql://host/database")
+    mqtt = _text_at(data, "mqtt", "url")
+    url = _split(mqtt, _MQTT_SCHEMES, ("mqtt", "url"), reading) if mqtt else None
+    if url and not url.hostname:
+        reading.complain(("mqtt", "url"), "must name a host: mqtt://host:1883")
+    if url and url.password is not None:
+        # An address ends up in logs and process lists.
+        reading.complain(("mqtt", "url"), "must hold no password; give it as mqtt.password")
+
+
+def _split(text: str, schemes: Sequence[str], key: _Key, reading: _Reading) -> SplitResult | None:
+    try:
+        url = urlsplit(text)
+        _ = url.port  # parsed when asked for
+    except ValueError as error:
+        reading.complain(key, f"is no address: {error}")
+        return None
+    if url.scheme in schemes:
+        return url
+    known = " or ".join(f"{scheme}:" for scheme in schemes)
+    reading.complain(key, f"must begin with {known}" + _nearest(url.scheme, schemes))
+    return None
+
+
+def _check_links(data: Mapping[str, Any], reading: _Reading) -> None:
+    links = data.get("smpp", {}).get("links", ()) if isinstance(data.get("smpp"), dict) else ()
+    seen: dict[str, int] = {}
+    for index, link in enumerate(links if isinstance(links, list) else ()):
+        if not isinstance(link, dict):
+            continue
+        key: _Key = ("smpp", "links", index)
+        name = link.get("name")
+        if isinstance(name, str) and seen.setdefault(name, index) != index:
+            reading.complain((*key, "name"), f"{name!r} is the name of link {seen[name]} already")
+        codes = link.get("short_codes")
+        if not isinstance(codes, list) or not codes:
+            if "short_codes" not in link or codes == []:
+                reading.complain((*key, "short_codes"), "must name at least one short code")
+            continue
+        for code in codes:
+            if isinstance(code, str) and not _SHORT_CODE.fullmatch(code):
+                reading.complain((*key, "short_codes"), f"{code!r} is not 3 to 6 digits")
+
+
+def _check_files(data: Mapping[str, Any], reading: _Reading) -> None:
+    """A file that somebody names must be there; the names by default may be the shipped ones."""
+    for name in FileSettings.__struct_fields__:
+        value = _text_at(data, "files", name)
+        if value and not (reading.path.parent / value).exists():
+            reading.complain(("files", name), f"{reading.path.parent / value} is not there")
+
+
+def _text_at(data: Mapping[str, Any], section: str, name: str) -> str:
+    table = data.get(section)
+    value = table.get(name) if isinstance(table, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _plain(schema: Type) -> Type:
+    """The type without its constraints, and without None where it may be left out."""
+    if isinstance(schema, Metadata):
+        return _plain(schema.type)
+    if isinstance(schema, UnionType):
+        others = [one for one in schema.types if not isinstance(one, msgspec.inspect.NoneType)]
+        return _plain(others[0]) if len(others) == 1 else schema
+    return schema
+
+
+def _schema_at(key: _Key) -> Type | None:
+    """The type of the leaf that a key leads to; None if it leads nowhere, or to a table."""
+    schema = _plain(type_info(Settings))
+    for step in key:
+        if isinstance(schema, StructType) and step != "folder":
+            field = next((f for f in schema.fields if f.name == step), None)
+            if field is None:
+                return None
+            schema = _plain(field.type)
+        elif isinstance(schema, VarTupleType | ListType) and isinstance(step, int):
+            schema = _plain(schema.item_type)
+        else:
+            return None
+    tables = isinstance(schema, StructType) or (
+        isinstance(schema, VarTupleType) and isinstance(schema.item_type, StructType)
+    )
+    return None if tables else schema
+
+
+def _from_text(text: str, schema: Type) -> object:
+    """A variable's text as the file would have held it; types are converted with the rest."""
+    if isinstance(schema, VarTupleType | ListType):
+        return [item.strip() for item in text.split(",") if item.strip()]
+    return text
+
+
+def _put(data: dict[str, Any], key: _Key, value: object) -> bool:
+    """Put a value where its key leads, making tables; False if a list has no such place."""
+    place: Any = data
+    for step, following in zip(key, (*key[1:], None), strict=True):
+        if isinstance(step, int):
+            if not isinstance(place, list) or step > len(place):
+                return False
+            if step == len(place):
+                place.append({} if following is not None else value)
+        elif not isinstance(place, dict):
+            return True  # the file has something else there, which is complained of with its key
+        elif following is not None and step not in place:
+            place[step] = [] if isinstance(following, int) else {}
+        if following is None:
+            place[step] = value
+        else:
+            place = place[step]
+    return True
+
+
+def _is_index(word: str) -> bool:
+    return word.isascii() and word.isdigit() and len(word) <= 4
+
+
+def _dotted(key: _Key) -> str:
+    text = ""
+    for step in key:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return text.removeprefix(".")
+
+
+def _nearest(word: str, known: Mapping[str, object] | Sequence[str]) -> str:
+    found = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+def _nearest_variable(variable: str) -> str:
+    return _nearest(variable, [PREFIX + "__".join(key).upper() for key in _leaves()])
+
+
+def _leaves() -> Iterator[tuple[str, ...]]:
+    """The keys of all settings, the first of each list standing for all."""
+    waiting: list[tuple[tuple[str, ...], Type]] = [((), _plain(type_info(Settings)))]
+    while waiting:
+        key, schema = waiting.pop()
+        if isinstance(schema, StructType):
+            fields = [field for field in schema.fields if field.name != "folder"]
+            waiting += [((*key, field.name), _plain(field.type)) for field in fields]
+        elif isinstance(schema, VarTupleType) and isinstance(schema.item_type, StructType):
+            waiting.append(((*key, "0"), schema.item_type))
+        else:
+            yield key
+
+
+def _reason(error: msgspec.ValidationError) -> str:
+    """Put msgspec's words in a sentence's place; the key is told already."""
+    text = str(error).partition(" - at ")[0].replace("`", "")
+    words = {"int": "a whole number", "str": "a text", "bool": "true or false", "array": "a list"}
+    for word, plain in words.items():
+        text = re.sub(rf"\b{word}\b", plain, text)
+    return text[:1].lower() + text[1:]

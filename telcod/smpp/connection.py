@@ -1,0 +1,218 @@
+"""One TCP connection driving one `Session`: bytes to PDUs, timers to calls, events to the owner.
+
+Everything happens in callbacks of the event loop; no task and no future is made per message.  What
+is to be written is gathered and written once per turn of the loop.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+from telcod.smpp.events import BindKind, Event
+from telcod.smpp.framing import Framer, FramingLost
+from telcod.smpp.session import Session
+from telcod.smpp.states import BOUND, State
+from telcod.smpp.tap import FrameTap, Tap
+from telcod.smpp.timers import Timers
+
+WRITE_BYTES_MAX: Final = 1024 * 1024
+"""Answers that a peer does not read may pile up to this; then we read no more requests of it."""
+
+TIMER_LEAST_S: Final = 0.001
+"""The loop's timers tick in milliseconds; a shorter wait would only fire too early again."""
+
+
+class Owner(Protocol):
+    """Who keeps the connection.  Nothing here may raise."""
+
+    def admits(self, connection: "Connection", peer_address: str) -> bool:
+        """Tell whether a new connection may be used at all."""
+
+    def handle(self, connection: "Connection", event: Event) -> None:
+        """Take what the session says."""
+
+    def turned(self, connection: "Connection") -> None:
+        """Take it that a read, a timer or an unblocked write has been worked off."""
+
+    def lost(self, connection: "Connection", error: Exception | None) -> None:
+        """Take it that the connection is gone; its last events have been handled."""
+
+
+class Connection(asyncio.Protocol):
+    """The driver of one session.
+
+    Args:
+        owner: Is told everything.
+        number: The connection's name for the owner.
+        kind: What it binds as.
+        make_session: Makes the session once the connection is there; takes the time.
+        timers: `unbind_wait_s` bounds how long the last bytes may take to leave.
+        clock: Monotonic seconds.
+        tap: Gets a copy of every frame, if given.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        number: int,
+        kind: BindKind,
+        make_session: Callable[[float], Session],
+        *,
+        timers: Timers,
+        clock: Callable[[], float],
+        tap: Tap | None,
+    ) -> None:
+        self.number: Final = number
+        self.kind: Final = kind
+        self.gone: Final = asyncio.Event()
+        """Set when the connection has been lost and everything about it was told."""
+        self.session: Session | None = None
+        self.write_paused = False
+        self.bound_at: float | None = None
+        """When the bind was accepted; for the owner to set."""
+        self.peer_address = ""
+        self._owner = owner
+        self._make_session = make_session
+        self._timers = timers
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._framer = Framer()
+        self._tap = None if tap is None else FrameTap(tap)
+        self._transport: asyncio.Transport | None = None
+        self._closing = False
+        self._read_paused = False
+        self._flush_due = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+
+    # What the owner does.
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the bind was accepted and nobody has unbound."""
+        return self.session is not None and self.session.state in BOUND
+
+    def wake(self) -> None:
+        """Have what the session wants to send written in this turn of the loop."""
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def unbind(self) -> None:
+        """End the session in good order."""
+        if self.session is not None:
+            self.session.unbind(self._clock())
+            self.wake()
+
+    async def abort(self) -> None:
+        """Cut the connection, if there is one, and wait until that has been told."""
+        if self._transport is not None:
+            self._closing = True
+            self._transport.abort()
+            await self.gone.wait()
+
+    # What the event loop does.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        self.peer_address = str(peer[0]) if peer else ""
+        if not self._owner.admits(self, self.peer_address):
+            self._closing = True
+            self._transport.abort()
+            return
+        self.session = self._make_session(self._clock())
+        self.wake()
+
+    def data_received(self, data: bytes) -> None:
+        session = self.session
+        if session is None or session.state is State.CLOSED:
+            return
+        if self._tap is not None:
+            self._tap.feed("in", data)
+        now = self._clock()
+        framer, receive, handle = self._framer, session.receive, self._owner.handle
+        framer.feed(data)
+        progressed = False
+        try:
+            for pdu in framer.pdus():
+                progressed = True
+                event = receive(pdu, now)
+                if event is not None:
+                    handle(self, event)
+        except FramingLost:
+            handle(self, session.framing_lost())
+        session.note_partial(framer.partial_bytes, progressed=progressed, now=now)
+        self.wake()
+        self._owner.turned(self)
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self._read_paused and self._transport is not None:
+            self._read_paused = False
+            self._transport.resume_reading()
+        self._owner.turned(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if exc is None and not self._closing:
+            exc = EOFError("the peer closed it without an unbind")
+        self._transport = None
+        self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.session is not None:
+            for event in self.session.close():
+                self._owner.handle(self, event)
+        self._owner.lost(self, exc)
+        self.gone.set()
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        transport, session = self._transport, self.session
+        if transport is None or session is None or self._closing:
+            return
+        data = session.data_to_send()
+        if data:
+            if self._tap is not None:
+                self._tap.feed("out", data)
+            transport.write(data)
+            if self.write_paused and transport.get_write_buffer_size() > WRITE_BYTES_MAX:
+                # If the peer never reads again, the unanswered probe ends the link.
+                self._read_paused = True
+                transport.pause_reading()
+        if session.state is State.CLOSED:
+            self._close(transport)
+        else:
+            self._arm(session)
+
+    def _close(self, transport: asyncio.Transport) -> None:
+        self._closing = True
+        transport.close()
+        # A peer that reads no more would otherwise keep the connection for ever.
+        self._set_timer(self._timers.unbind_wait_s, transport.abort)
+
+    def _arm(self, session: Session) -> None:
+        """Have the timer fire not later than the session wants; firing earlier does no harm."""
+        deadline = session.deadline()
+        if deadline is None or (self._timer is not None and self._timer_at <= deadline):
+            return
+        self._timer_at = deadline
+        self._set_timer(deadline - self._clock(), self._on_timer)
+
+    def _set_timer(self, wait_s: float, callback: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(max(wait_s, TIMER_LEAST_S), callback)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        if self.session is None:
+            return
+        for event in self.session.handle_timer(self._clock()):
+            self._owner.handle(self, event)
+        self.wake()
+        self._owner.turned(self)

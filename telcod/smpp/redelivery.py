@@ -1,0 +1,135 @@
+"""Is this text a new one, or one that the SMSC sends again?  (DESIGN 4; SMPP-2.)  Pure.
+
+SMPP gives a received text no id.  What decides is evidence: an identical message is a redelivery if the answer to the first
+one was not written to a connection that then stayed up for `STABLE_S`, within `DOUBT_S`.  An honest repeat on a healthy
+link is a new message.
+
+Each message is a `Record`, in one of three situations:
+
+- *pending*: its effect is not committed yet;
+- *answered*: the response was written; after `STABLE_S` on a connection that stays up it's confirmed and forgotten;
+- *in doubt*: its connection went down before that.  An identical message takes the record over: it gets the stored verdict.
+
+Records in doubt are matched one for one: two identical texts that were both lost on the way back are two redeliveries.
+What is in doubt when the daemon dies is read back from the journal (`doubt`), by the watermarks that `confirmed` gives.
+"""
+
+from collections import deque
+from typing import Final
+
+import msgspec
+
+STABLE_S: Final = 5.0
+DOUBT_S: Final = 600.0
+PENDING_DOUBT_S: Final = 5.0
+RECORDS_MAX: Final = 200_000
+
+
+class Record(msgspec.Struct, gc=False):
+    """One received message: where it came in, since when, and its number in the journal once committed (0: not yet).
+
+    `followers` are redeliveries that came while it was pending; they are answered with it.
+    """
+
+    fingerprint: bytes
+    connection: int
+    at_s: float
+    seq: int = 0
+    status: int = 0
+    answered: bool = False
+    lost: bool = False
+    followers: tuple[object, ...] = ()
+
+
+class Redelivery:
+    """The messages of the last moments, by fingerprint.  Times are monotonic seconds, given by the caller."""
+
+    def __init__(self) -> None:
+        self._by_fingerprint: dict[bytes, list[Record]] = {}
+        self._answered: dict[int, deque[Record]] = {}
+        self._in_doubt: deque[tuple[float, Record]] = deque()
+        self._up: set[int] = set()
+
+    def __len__(self) -> int:
+        return sum(len(records) for records in self._by_fingerprint.values())
+
+    def connection_up(self, connection: int) -> None:
+        """A connection was bound."""
+        self._up.add(connection)
+
+    def connection_down(self, connection: int, *, now: float) -> None:
+        """A connection is gone: whatever was not confirmed on it is in doubt from now on."""
+        self._up.discard(connection)
+        self._answered.pop(connection, None)
+        for records in list(self._by_fingerprint.values()):
+            for record in records:
+                if record.connection == connection and not record.lost:
+                    self._lose(record, now)
+
+    def take(self, fingerprint: bytes, connection: int, *, now: float) -> tuple[Record, bool]:
+        """Say what an incoming message is.
+
+        Returns:
+            The message's record, and whether it's a redelivery.  A redelivery whose record has a `seq` is answered at once
+            with the stored verdict; without one its first copy is still being carried out: it's answered when that is.
+        """
+        for record in self._by_fingerprint.get(fingerprint, ()):
+            if record.lost or (not record.seq and now - record.at_s >= PENDING_DOUBT_S):
+                record.connection, record.at_s, record.lost, record.answered = connection, now, False, False
+                return record, True
+        record = Record(fingerprint, connection, now)
+        self._by_fingerprint.setdefault(fingerprint, []).append(record)
+        return record, False
+
+    def answered(self, record: Record, *, written: bool, now: float) -> None:
+        """The response of a committed message was written, or could not be: then it's in doubt."""
+        record.at_s = now
+        if written and record.connection in self._up:
+            record.answered = True
+            self._answered.setdefault(record.connection, deque()).append(record)
+        elif not record.lost:
+            self._lose(record, now)
+
+    def refused(self, record: Record) -> None:
+        """The message had no effect: the same one again is as good as new."""
+        self._forget(record)
+
+    def doubt(self, fingerprint: bytes, seq: int, *, age_s: float, now: float) -> None:
+        """Take over a message from the journal whose response nobody can vouch for (after a restart)."""
+        record = Record(fingerprint, 0, now, seq=seq, lost=True)
+        self._by_fingerprint.setdefault(fingerprint, []).append(record)
+        self._in_doubt.append((now + max(0.0, DOUBT_S - age_s), record))
+
+    def confirmed(self, *, now: float) -> dict[int, int]:
+        """Forget what is safe, and what was in doubt too long.
+
+        Returns:
+            By connection, the number in the journal up to which everything is confirmed, where it moved.
+        """
+        moved = {}
+        for connection, waiting in self._answered.items():
+            highest = 0
+            while waiting and now - waiting[0].at_s >= STABLE_S:
+                record = waiting.popleft()
+                highest = max(highest, record.seq)
+                self._forget(record)
+            if highest:
+                moved[connection] = highest
+        while self._in_doubt and (self._in_doubt[0][0] <= now or len(self._in_doubt) > RECORDS_MAX):
+            record = self._in_doubt.popleft()[1]
+            if record.lost:
+                self._forget(record)
+        return moved
+
+    def _lose(self, record: Record, now: float) -> None:
+        record.lost, record.answered = True, False
+        self._in_doubt.append((now + DOUBT_S, record))
+
+    def _forget(self, record: Record) -> None:
+        records = self._by_fingerprint.get(record.fingerprint)
+        if records is None:
+            return
+        if record in records:
+            records.remove(record)
+        if not records:
+            del self._by_fingerprint[record.fingerprint]

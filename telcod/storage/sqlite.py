@@ -1,0 +1,280 @@
+"""The books in one SQLite file, written by one connection in one thread (DESIGN 4).
+
+WAL and `synchronous=FULL` are set and read back: a commit that returned survives a power cut.  A lock file keeps a second daemon
+out.  The writer's connection is the only one that writes or checkpoints; readers open the file read-only (`readers.py`).
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final, NoReturn, TypeVar
+
+import msgspec
+
+from telcod.errors import StoreFailed, StoreFull, StoreLocked, StoreRefused
+from telcod.ports import Settled
+from telcod.rows import AUDIT, ENTRY, LOGS, OUTBOX_SMS, OutboxSms, Row, Table
+from telcod.tx import Changes
+
+R = TypeVar("R", bound=Row)
+
+CACHE_KIB: Final = 32 * 1024
+BUSY_WAIT_MS: Final = 5_000
+WAL_PAGES_PER_CHECKPOINT: Final = 4_000  # 16 MiB: long enough to coalesce, short enough not to be felt.
+JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
+HASHED: Final = (ENTRY, AUDIT)
+FIRST_HASH: Final = bytes(32)
+
+_SETTLE: Final = "UPDATE outbox_sms SET state = ?, attempts = ?, done_at = ?, link = ?, message_id = ? WHERE seq = ?"
+_FULL: Final = frozenset({sqlite3.SQLITE_FULL})
+_REFUSED: Final = frozenset({sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE})
+
+
+class _Sql:
+    """The statements of one table, written once."""
+
+    def __init__(self, table: Table[Any]) -> None:
+        names = ", ".join(table.columns)
+        marks = ", ".join("?" for _ in table.columns)
+        where = " AND ".join(f"{column} = ?" for column in table.key)
+        rest = [column for column in table.columns if column not in table.key]
+        on_conflict = f"DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in rest)}" if rest else "DO NOTHING"
+        self.select_one: Final = f"SELECT {names} FROM {table.name} WHERE {where}"  # noqa: S608  (names are constants)
+        self.select_many: Final = f"SELECT {names} FROM {table.name} WHERE {table.key[0]} IN (SELECT value FROM json_each(?))"  # noqa: S608
+        self.select_group: Final = f"SELECT {names} FROM {table.name} WHERE {table.group} IN (SELECT value FROM json_each(?))"  # noqa: S608
+        self.insert: Final = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608
+        self.put: Final = f"{self.insert} ON CONFLICT ({', '.join(table.key)}) {on_conflict}"
+        self.delete: Final = f"DELETE FROM {table.name} WHERE {where}"  # noqa: S608
+        self.scan: Final = f"SELECT {names} FROM {table.name} ORDER BY {', '.join(table.key)}"  # noqa: S608
+        self.scan_after: Final = f"SELECT {names} FROM {table.name} WHERE seq > ? ORDER BY seq"  # noqa: S608
+
+
+class SqliteStore:
+    """The port `Store` on one file.  Open with `SqliteStore.open`, close with `close`; one thread at a time."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock_fd: int) -> None:
+        self.path: Final = path
+        self._db = connection
+        self._lock_fd = lock_fd
+        self._sql: dict[Table[Any], _Sql] = {}
+
+    @classmethod
+    def open(cls, path: Path) -> "SqliteStore":
+        """Open or create the books, bring them to the present schema, and take the lock.
+
+        Raises:
+            StoreLocked: Another daemon has this file; it goes on undisturbed.
+            StoreFailed: The file is missing though it existed before, is no database of telcod, or can't be trusted.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock_fd = _lock(path)
+        try:
+            db = _connect(path)
+            migrate(db)
+        except sqlite3.Error as error:
+            os.close(lock_fd)
+            raise StoreFailed(f"{path}: {error}") from error
+        except StoreFailed:
+            os.close(lock_fd)
+            raise
+        os.pwrite(lock_fd, f"{path.name} exists\n".encode(), 0)
+        return cls(path, db, lock_fd)
+
+    def close(self) -> None:
+        """Checkpoint, close the file, let the lock go."""
+        self._db.close()
+        os.close(self._lock_fd)
+
+    # -- the open transaction
+
+    def begin(self) -> None:
+        """See `Store.begin`."""
+        self._run("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """See `Store.commit`."""
+        self._run("COMMIT")
+
+    def rollback(self) -> None:
+        """See `Store.rollback`."""
+        if self._db.in_transaction:
+            self._run("ROLLBACK")
+
+    def load(self, table: Table[R], keys: Sequence[Any]) -> Iterable[R]:
+        """See `Store.load`."""
+        sql = self._sql_of(table)
+        row = table.row
+        try:
+            if len(table.key) == 1 and len(keys) > 1:
+                return [row(*found) for found in self._db.execute(sql.select_many, (_json(keys),))]
+            rows = []
+            for key in keys:
+                values = key if isinstance(key, tuple) else (key,)
+                rows += [row(*found) for found in self._db.execute(sql.select_one, values)]
+        except sqlite3.Error as error:
+            self._fail(error)
+        return rows
+
+    def load_groups(self, table: Table[R], owners: Sequence[Any]) -> Iterable[R]:
+        """See `Store.load_groups`."""
+        row = table.row
+        try:
+            return [row(*found) for found in self._db.execute(self._sql_of(table).select_group, (_json(owners),))]
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    def apply(self, changes: Sequence[Changes], settled: Sequence[Settled]) -> None:
+        """See `Store.apply`."""
+        as_tuple = msgspec.structs.astuple
+        db = self._db
+        try:
+            for table, puts, deletes, appends in changes:
+                sql = self._sql_of(table)
+                if appends:
+                    db.executemany(sql.insert, map(as_tuple, appends))
+                if puts:
+                    db.executemany(sql.put, map(as_tuple, puts))
+                if deletes:
+                    db.executemany(sql.delete, [key if isinstance(key, tuple) else (key,) for key in deletes])
+            if settled:
+                db.executemany(_SETTLE, [(s.state, s.attempts, s.done_at, s.link, s.message_id, s.seq) for s in settled])
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    def prune(self, *, before_ms: int, parts_before_ms: int, most: int) -> int:
+        """See `Store.prune`."""
+        gone = 0
+        for statement, limit_ms in (
+            ("DELETE FROM mo_part WHERE at < ?", parts_before_ms),
+            (f"DELETE FROM mo WHERE seq IN (SELECT seq FROM mo WHERE at < ? ORDER BY seq LIMIT {int(most)})", before_ms),  # noqa: S608
+            (
+                "DELETE FROM outbox_sms WHERE seq IN "  # noqa: S608
+                f"(SELECT seq FROM outbox_sms WHERE at < ? AND state <> 0 ORDER BY seq LIMIT {int(most)})",
+                before_ms,
+            ),
+        ):
+            try:
+                gone += self._db.execute(statement, (limit_ms,)).rowcount
+            except sqlite3.Error as error:
+                self._fail(error)
+        return gone
+
+    # -- reading what is committed
+
+    def next_seqs(self) -> dict[int, int]:
+        """See `Store.next_seqs`."""
+        return {
+            table.index: 1 + (self._db.execute(f"SELECT MAX(seq) FROM {table.name}").fetchone()[0] or 0)  # noqa: S608
+            for table in LOGS
+        }
+
+    def heads(self) -> dict[int, bytes]:
+        """See `Store.heads`."""
+        found = {}
+        for table in HASHED:
+            row = self._db.execute(f"SELECT hash FROM {table.name} ORDER BY seq DESC LIMIT 1").fetchone()  # noqa: S608
+            found[table.index] = row[0] if row else FIRST_HASH
+        return found
+
+    def scan(self, table: Table[R], *, after: int = 0) -> Iterator[R]:
+        """See `Store.scan`."""
+        sql = self._sql_of(table)
+        rows = self._db.execute(sql.scan_after, (after,)) if table.log else self._db.execute(sql.scan)
+        row = table.row
+        for found in rows:
+            yield row(*found)
+
+    def pending_sms(self, *, after: int, most: int) -> list[OutboxSms]:
+        """See `Store.pending_sms`."""
+        names = ", ".join(OUTBOX_SMS.columns)
+        sql = f"SELECT {names} FROM outbox_sms WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
+        return [OutboxSms(*row) for row in self._db.execute(sql, (after, most))]
+
+    def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
+        """See `Store.due_subscriptions`."""
+        sql = "SELECT msisdn, period_no FROM subscription WHERE next_at > 0 AND next_at <= ? ORDER BY next_at LIMIT ?"
+        return [(row[0], row[1]) for row in self._db.execute(sql, (now_ms, most))]
+
+    def _sql_of(self, table: Table[Any]) -> _Sql:
+        sql = self._sql.get(table)
+        if sql is None:
+            sql = self._sql[table] = _Sql(table)
+        return sql
+
+    def _run(self, statement: str) -> None:
+        try:
+            self._db.execute(statement)
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    def _fail(self, error: sqlite3.Error) -> NoReturn:
+        """Rename a foreign exception at the border: refused, full, or not to be trusted any more."""
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _REFUSED or isinstance(error, sqlite3.IntegrityError | OverflowError):
+            raise StoreRefused(str(error)) from error
+        if code in _FULL:
+            raise StoreFull(f"{self.path}: {error}") from error
+        raise StoreFailed(f"{self.path}: {error}") from error
+
+
+def migrate(db: sqlite3.Connection) -> list[str]:
+    """Bring a database to the present schema; the names of the migrations that were applied.
+
+    Raises:
+        StoreFailed: The file was written by a newer telcod, or is somebody else's.
+    """
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    files = _migrations()
+    if version > len(files):
+        raise StoreFailed(f"the database has schema {version}, this telcod knows {len(files)}: use the newer telcod")
+    if version == 0 and db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
+        raise StoreFailed("the file is an SQLite database, but not one of telcod's")
+    applied = []
+    for number, (name, text) in enumerate(files[version:], start=version + 1):
+        sql = text.replace("INT8", "INTEGER")
+        db.executescript(f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")
+        applied.append(name)
+    return applied
+
+
+def _migrations() -> list[tuple[str, str]]:
+    folder = resources.files("telcod.storage") / "migrations"
+    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql") and ".postgres." not in item.name)
+    return [(name, (folder / name).read_text()) for name in names]
+
+
+def _lock(path: Path) -> int:
+    lock_path = path.with_name(path.name + ".lock")
+    lock_fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock_fd)
+        raise StoreLocked(f"{path} is in use by another telcod") from error
+    if os.read(lock_fd, 1) and not path.exists():
+        os.close(lock_fd)
+        raise StoreFailed(f"{path} is gone, but {lock_path.name} says it existed: restore it, or remove {lock_path.name} to begin anew")
+    return lock_fd
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    os.chmod(path, 0o600)
+    mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    db.execute(f"PRAGMA busy_timeout = {BUSY_WAIT_MS}")
+    db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES_PER_CHECKPOINT}")
+    db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
+    db.execute("PRAGMA temp_store = MEMORY")
+    synchronous = db.execute("PRAGMA synchronous").fetchone()[0]
+    if mode != "wal" or synchronous != 2:  # noqa: PLR2004  (2 is FULL)
+        raise StoreFailed(f"{path}: asked for WAL and synchronous=FULL, got {mode} and {synchronous}: is it a network disk?")
+    return db
+
+
+def _json(keys: Sequence[Any]) -> str:
+    return msgspec.json.encode(keys).decode()
