@@ -10,9 +10,9 @@ To add a keyword: write the handler, add its row here, its keyword to `config/ke
 from collections.abc import Mapping
 from typing import Final
 
-from handlers import epayment, info, lists, packages, staff
+from handlers import daemon, epayment, info, lists, packages, staff
 from handlers.common import SHORT_CODE_EPAYMENT, SHORT_CODE_PAYFORME
-from telcod.dispatch import MALFORMED_ROUTE, UNKNOWN_ROUTE, Args, Route
+from telcod.dispatch import IGNORED_ROUTE, MALFORMED_ROUTE, UNKNOWN_ROUTE, Args, Route
 
 # fmt: off
 PAYFORME: Final = (  # 1566: the one who is called pays
@@ -43,9 +43,12 @@ EPAYMENT: Final = (  # 9223: card payments
 NO_KEYWORD: Final = (  # texts that lead nowhere
     Route(UNKNOWN_ROUTE,            info.unknown),
     Route(MALFORMED_ROUTE,          info.malformed),
+    Route(IGNORED_ROUTE,            info.ignored),
 )
 CLOCK: Final = (  # what happens because its moment came
     Route("clock.package",          packages.look_after),
+    Route("daemon.start",           daemon.start),
+    Route("daemon.reload",          daemon.reload),
 )
 STAFF: Final = (  # what people and systems of the operator do
     Route("staff.topup",            staff.top_up),

@@ -10,7 +10,7 @@ from telcod.billing.ledger import latest_entries
 from telcod.rows import SUBSCRIBER, Entry, Kind, Subscriber
 from telcod.text import gsm_safe, local_time, money
 from telcod.tx import Tx
-from telcod.types import Language, Reply, Request, say
+from telcod.types import SILENCE, Language, Reply, Request, say
 
 CHARGES_SHOWN: Final = 5
 WORD_CHARS_MAX: Final = 12
@@ -60,6 +60,11 @@ def charges(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
 def unknown(request: Request, tx: Tx) -> Reply:
     """A text that matches nothing: an apology, what was wrong, the commands that exist, the help line (KW-3)."""
     return _wrong(request, tx)
+
+
+def ignored(request: Request, tx: Tx) -> Reply:
+    """A text whose sender is a short code or a name: kept in the journal, never answered (KW-3)."""
+    return SILENCE
 
 
 def malformed(request: Request, tx: Tx) -> Reply:

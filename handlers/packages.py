@@ -41,6 +41,7 @@ from telcod.types import Reply, Request, say
 DAY: Final = "day"
 WEEK: Final = "week"
 COMMANDS: Final = {DAY: "DK", WEEK: "DK7"}
+ENDED_UNPAID: Final = "package.ended_unpaid"  # The kind of its text in the outbox, by which `telcod.check` dates the end.
 
 
 @for_subscribers
@@ -185,13 +186,13 @@ def renew(tx: Tx, subscriber: Subscriber, current: Subscription) -> Reply:
             tell(
                 tx,
                 subscriber,
-                "package.ended_unpaid",
-                kind="package",
+                ENDED_UNPAID,
+                kind=ENDED_UNPAID,
                 package=named(tx, subscriber, f"name.{current.package}"),
                 command=COMMANDS[current.package],
                 days=limits.cancel_after_h // 24,
             )
-            return Reply("package.ended_unpaid")
+            return Reply(ENDED_UNPAID)
 
 
 def _register(request: Request, tx: Tx, subscriber: Subscriber, package: str) -> Reply:
@@ -274,7 +275,14 @@ def _renewed(tx: Tx, subscriber: Subscriber, current: Subscription, decision: Re
     command = f"renewal:{subscriber.msisdn}:{subscriber.life}:{period_no}"
     _begin_period(tx, subscriber, current.package, decision, period_no, command, decision.starts_at)
     started = Start(trial=False, price_vnd=decision.price_vnd, starts_at=decision.starts_at, ends_at=decision.ends_at)
-    remind_at = current.remind_at if current.remind_at > tx.now_ms and not current.trial else first_reminder_ms(started, limits)
+    worth_a_text = current.status == PackageStatus.SUSPENDED or current.trial or decision.missed
+    told = bool(worth_a_text) or limits.renewal_notice == "always"
+    if current.trial or not current.remind_at:
+        remind_at = first_reminder_ms(started, limits)
+    elif told and current.remind_at <= tx.now_ms:
+        remind_at = next_reminder_ms(current.remind_at, limits, now_ms=tx.now_ms)  # The notice below says the same.
+    else:
+        remind_at = current.remind_at  # Also when it is due this very moment: then it is the next thing to do (PKG-8).
     tx.put(
         SUBSCRIPTION,
         msgspec.structs.replace(
@@ -290,8 +298,7 @@ def _renewed(tx: Tx, subscriber: Subscriber, current: Subscription, decision: Re
             tariff=tx.rules.tariffs.at(tx.now_ms).id,
         ),
     )
-    worth_a_text = current.status == PackageStatus.SUSPENDED or current.trial or decision.missed
-    if worth_a_text or limits.renewal_notice == "always":
+    if told:
         terms = package_terms(tx, subscriber, current.package, decision.price_vnd, decision.ends_at)
         tell(tx, subscriber, "package.renewed", kind="package", **terms)
     return Reply("package.renewed")

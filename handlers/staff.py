@@ -184,6 +184,8 @@ def _reopen(request: Request, tx: Tx, subscriber: Subscriber, state: State) -> N
         _must(post(tx, Transfer(main.id, SUSPENSE, main.spendable_vnd, "left_behind", command, request.event_ms)))
     if debt is not None and debt.posted < 0:
         _must(post(tx, Transfer(WRITE_OFF, debt.id, -debt.posted, "left_behind", command, request.event_ms)))
+    if debt is not None and debt.posted > 0:
+        _must(post(tx, Transfer(debt.id, SUSPENSE, debt.posted, "left_behind", command, request.event_ms)))
 
 
 def _must(posted: object) -> None:

@@ -21,6 +21,8 @@ NUMBERS_MAX: Final = 60
 PASSWORD: Final = re.compile(r"[A-Za-z0-9]{4,16}")
 UNKNOWN_ROUTE: Final = "text.unknown"
 MALFORMED_ROUTE: Final = "text.malformed"
+IGNORED_ROUTE: Final = "text.ignored"
+RECEIPT_ROUTE: Final = "sms.receipt"
 
 _KEYWORD: Final = re.compile(r"[A-Z][A-Z0-9]*( [A-Z0-9]+)*")
 _GLUED: Final = re.compile(r"([A-Z]+)[:=.\-]*([(+0-9].*)")

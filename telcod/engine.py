@@ -22,7 +22,7 @@ import structlog
 from telcod.assembly import AssemblyWaits, take_part
 from telcod.billing.accounts import main_account
 from telcod.clock import Clock
-from telcod.dispatch import Route
+from telcod.dispatch import RECEIPT_ROUTE, Route
 from telcod.errors import KeyReused, LedgerCorrupt, Overloaded, StoreFailed, StoreFull, StoreRefused, TelcodError, Unavailable
 from telcod.ports import Settled, Store
 from telcod.rows import (
@@ -41,6 +41,7 @@ from telcod.rows import (
     Meta,
     MoRow,
     OutboxSms,
+    OutboxState,
     Quarantine,
     SmscConnection,
 )
@@ -53,6 +54,8 @@ Result = Answer | SecretNeeded | TelcodError
 Sink = Callable[[Request, Result], None]
 
 PART_ROUTE: Final = "sms.part"
+PRUNE_ROUTE: Final = "clock.prune"
+PRUNED_MAX: Final = 2_000
 COMMIT_CLOCK: Final = "commit_ms"
 BATCH_MAX: Final = 512
 SETTLE_WAIT_S: Final = 0.02  # What was sent is recorded with the next batch, or after this long when nothing comes.
@@ -100,12 +103,13 @@ class Batcher:
         self.rules = rules
         self._routes: Final = routes
         self._clock: Final = clock
-        self._vault: Final = vault
+        self.vault: Final = vault
         self._seqs = store.next_seqs()
         self._heads = store.heads()
         found = {row.name: row.value for row in store.load(META, (COMMIT_CLOCK,))}
         self._commit_ms = int(found.get(COMMIT_CLOCK, "0"))
         self._parts_waiting = sum(1 for _ in store.scan(MO_PART))
+        self._receipts: list[Settled] = []
 
     @property
     def commit_ms(self) -> int:
@@ -160,6 +164,7 @@ class Batcher:
         poison: StoreRefused | None = None,
     ) -> BatchDone:
         started_s = self._clock.monotonic_s()
+        self._receipts.clear()
         now_ms = max(self._clock.wall_ms(), self._commit_ms)
         store = self.store
         tx = Tx(store, self.rules, now_ms=now_ms, next_seqs=self._seqs, heads=self._heads)
@@ -173,7 +178,7 @@ class Batcher:
             for row in connections:
                 tx.put(SMSC_CONNECTION, row)
             tx.put(META, Meta(COMMIT_CLOCK, str(now_ms)))
-            store.apply(tx.changes(), settled)
+            store.apply(tx.changes(), [*settled, *self._receipts] if self._receipts else settled)
             store.commit()
         except BaseException:
             store.rollback()
@@ -212,10 +217,14 @@ class Batcher:
             done = tx.get(COMMAND, request.key)
             if done is not None:
                 return _again(request, done)
-        if request.route == PART_ROUTE:
-            return self._carry_out_part(tx, request)
         mark = tx.mark()
         try:
+            if request.route == PART_ROUTE:
+                return self._carry_out_part(tx, request)
+            if request.route == RECEIPT_ROUTE:
+                return self._carry_out_receipt(tx, request)
+            if request.route == PRUNE_ROUTE:
+                return self._prune(tx, request)
             reply = self._routes[request.route].handler(request, tx)
             text = self._render(tx, request, reply)
         except (TelcodError, LedgerCorrupt):
@@ -229,7 +238,7 @@ class Batcher:
     def _carry_out_part(self, tx: Tx, request: Request) -> Result:
         """A part of a long text: keep it, or carry out the whole when it is the last one to come (SMPP-3)."""
         mark = tx.mark()
-        taken = take_part(tx, request, self._vault, waiting=self._parts_waiting + tx.parts_delta)
+        taken = take_part(tx, request, self.vault, waiting=self._parts_waiting + tx.parts_delta)
         if isinstance(taken, TelcodError):
             return taken
         if isinstance(taken, AssemblyWaits):
@@ -238,6 +247,23 @@ class Batcher:
             tx.undo(mark)
             return SecretNeeded(taken.parsed.secret)
         return self._carry_out(tx, taken.request)
+
+    def _carry_out_receipt(self, tx: Tx, request: Request) -> Answer:
+        """What became of a text that asked for a receipt (SMPP-4); one that nobody knows is kept in the journal and that is all."""
+        link, message_id, state = request.args
+        found = self.store.sms_by_message_id(link, message_id) if state != "on_the_way" else []
+        new_state = OutboxState.DELIVERED if state == "delivered" else OutboxState.UNDELIVERED
+        for seq, old_state, attempts in found:
+            if old_state in {OutboxState.PENDING, OutboxState.ACCEPTED}:
+                self._receipts.append(Settled(seq, new_state, attempts, tx.now_ms, link, message_id))
+        return self._record(tx, request, Reply(f"receipt.{state}" if found else "receipt.unmatched"), "")
+
+    def _prune(self, tx: Tx, request: Request) -> Answer:
+        """Remove what is old enough, a slice at a time, so that nobody waits for it."""
+        kept_ms, parts_kept_ms = (int(ms) for ms in request.args)
+        gone = self.store.prune(before_ms=tx.now_ms - kept_ms, parts_before_ms=tx.now_ms - parts_kept_ms, most=PRUNED_MAX)
+        self._parts_waiting = sum(1 for _ in self.store.scan(MO_PART))
+        return Answer("pruned", data={"rows": gone})
 
     def _refused(self, tx: Tx, request: Request, refused: StoreRefused) -> Answer:
         reply = _quarantine(tx, request, refused)
@@ -279,7 +305,8 @@ class Batcher:
             ),
         )
         if text:
-            tx.send_sms(mo.source, request.short_code, text, kind="reply", mo=seq)
+            receipt = self.rules.limits.texts.request_receipts
+            tx.send_sms(mo.source, request.short_code, text, kind="reply", mo=seq, receipt=receipt)
         return Answer(reply.outcome, text, reply.data, seq)
 
 
@@ -348,6 +375,11 @@ class Engine:
     def waiting(self) -> int:
         """Requests that wait for their answer."""
         return self._waiting
+
+    @property
+    def vault(self) -> Vault:
+        """What sealed parts are opened with."""
+        return self._batcher.vault
 
     @property
     def commit_ms(self) -> int:

@@ -11,12 +11,15 @@ that use `logging` (uvicorn, Litestar), so that no caller has to think of it.  W
 Event names are `subject.past_participle`; values go into keys, never into the event's name.
 """
 
+import json
 import logging
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Literal, TextIO
 
 import msgspec
@@ -62,6 +65,8 @@ SECRET_KEYS: Final = frozenset(
 
 # A number in any form that stands alone: 84 and nine digits (with + or 00 before), or 0 and nine.
 _NUMBER: Final = re.compile(r"(?<![0-9])((?:00)?84[0-9]{2}|0[0-9]{2,3})[0-9]{3}([0-9]{4})(?![0-9])")
+_NUMBER_DIGITS_MIN: Final = 10
+_DIGITS: Final = re.compile(r"[0-9]{10}")  # cheaper to look for; most texts have no such thing
 _NUMBER_LEAST: Final = 84_000_000_000
 _NUMBER_MOST: Final = 84_999_999_999
 
@@ -85,7 +90,7 @@ def configure(
         level: The least that is said.  What is below costs a method call that does nothing.
         form: `json`, one object a line, or `console` for people.
         stream: Where to; standard error if None.
-        clock: What `at` is read from; the system's clock if None.
+        clock: Where `timestamp` comes from; the system's clock if None.
         cached: Loggers remember the pipe of their first use, which is faster; False lets a later
             `configure` reach loggers that were used already.
     """
@@ -115,11 +120,11 @@ def pipe(*, form: Format, clock: Clock, colours: bool = False) -> list[Processor
     )
     return [
         structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        _Stamp(clock),
         # Rendered here, before redaction, because an exception's message may hold a number.
         structlog.processors.format_exc_info,
         redact,
+        structlog.stdlib.add_log_level,
+        _Stamp(clock),
         *render,
     ]
 
@@ -131,6 +136,8 @@ def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 def masked(text: str) -> str:
     """A text with every subscriber's number in it masked: `8490***4567`."""
+    if len(text) < _NUMBER_DIGITS_MIN or not _DIGITS.search(text):
+        return text
     return _NUMBER.sub(r"\1***\2", text)
 
 
@@ -159,16 +166,20 @@ def _redacted(value: object, depth: int = 0) -> object:
     return masked(str(value))
 
 
+@lru_cache(maxsize=4)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 class _Stamp:
-    """Adds `at`: UTC, ISO 8601 with milliseconds."""
+    """Adds `timestamp`, UTC in ISO 8601 with milliseconds, and the logger's name."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock: Final = clock
 
     def __call__(self, logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         seconds, ms = divmod(self._clock.wall_ms(), 1_000)
-        moment = datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        event["timestamp"] = f"{moment}.{ms:03d}Z"
+        event["timestamp"] = f"{_second(seconds)}.{ms:03d}Z"
         # A name is given by whoever asks for a logger; lines from `logging` bring their own.
         event.setdefault("logger", getattr(logger, "name", ""))
         return event
@@ -177,7 +188,11 @@ class _Stamp:
 def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     # What matters to a reader's eye first.
     first = {key: event.pop(key, "") for key in ("timestamp", "level", "event")}
-    return msgspec.json.encode({**first, **event}, enc_hook=str).decode()
+    line = {**first, **event}
+    try:
+        return msgspec.json.encode(line, enc_hook=str).decode()
+    except UnicodeEncodeError:  # half a surrogate pair, which a peer may well send
+        return json.dumps(line, default=str)
 
 
 class _Line:
@@ -189,8 +204,10 @@ class _Line:
 
     def msg(self, line: str) -> None:
         # One write per line, so that lines of two threads do not mix.
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        # A log that cannot be written (its reader is gone, the disk full) stops nothing else.
+        with suppress(OSError, ValueError):
+            self._stream.write(line + "\n")
+            self._stream.flush()
 
     log = debug = info = warning = error = critical = exception = msg
 

@@ -26,6 +26,7 @@ class TextResult(StrEnum):
     REDELIVERED = "redelivered"
     OVERLOADED = "overloaded"
     MALFORMED = "malformed"
+    MISROUTED = "misrouted"
     QUARANTINED = "quarantined"
     UNAVAILABLE = "unavailable"
 

@@ -60,11 +60,17 @@ class Store(Protocol):
     def pending_sms(self, *, after: int, most: int) -> list[Any]:
         """Outgoing texts still to be sent, by number above `after`."""
 
+    def sms_by_message_id(self, link: str, message_id: str) -> list[tuple[int, int, int]]:
+        """(number, state, attempts) of texts sent over a link under this id, that asked for a receipt (SMPP-4)."""
+
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """(msisdn, period) of subscriptions whose `next_at` has come, the longest due first."""
 
     def prune(self, *, before_ms: int, parts_before_ms: int, most: int) -> int:
-        """Inside a transaction: remove old texts, long done, and parts that waited in vain; how many rows went."""
+        """Inside a transaction: remove old texts, long done, and parts that waited in vain; how many rows went.
+
+        The newest row of a log always stays: the next number is told by it, and no number is ever given twice.
+        """
 
     def close(self) -> None:
         """Let go of the file."""

@@ -231,7 +231,10 @@ class MoPart(Row, frozen=True):
 
 
 class OutboxSms(Row, frozen=True):
-    """A text to send, written in the transaction of its cause.  `mo` is the text it answers (0: none)."""
+    """A text to send, written in the transaction of its cause.  `mo` is the text it answers (0: none).
+
+    `receipt` asks the SMSC for a delivery receipt; only then its `message_id` is kept, to match it (SMPP-4).
+    """
 
     seq: int
     at: int
@@ -246,6 +249,7 @@ class OutboxSms(Row, frozen=True):
     done_at: int
     link: str
     message_id: str
+    receipt: int
 
 
 class SmscConnection(Row, frozen=True):

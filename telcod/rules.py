@@ -22,6 +22,9 @@ class TextLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parts_kept_min: int = 60
     assemblies_per_sender_max: int = 8
     parts_total_max: int = 200_000
+    request_receipts: bool = False
+    kept_days: int = 90
+    reply_valid_h: int = 24
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -82,12 +82,16 @@ class StoreSettings(_Table, frozen=True, kw_only=True):
 class HttpSettings(_Table, frozen=True, kw_only=True):
     """`[http]`: where HTTP listens; port 0 takes any free one.
 
-    `control_socket` is how the command line finds the daemon; empty is beside the database.
+    `control_socket` is how the command line finds the daemon; empty is beside the database.  `rate_per_s` limits each
+    token (0: no limit) beyond `burst`; `allow_from` are the networks that may ask (none: everybody), HTTP-4.
     """
 
     host: _Host = "127.0.0.1"
     port: _Port = 8080
     control_socket: str = ""
+    rate_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 50
+    allow_from: tuple[str, ...] = ()
 
 
 class MqttSettings(_Table, frozen=True, kw_only=True):

@@ -202,12 +202,14 @@ class Tx:
         """What this transaction appended to a log table so far."""
         return self._logs[table.index]
 
-    def send_sms(self, destination: int | str, short_code: str, text: str, *, kind: str, mo: int = 0, expires_at: int = 0) -> int:
+    def send_sms(
+        self, destination: int | str, short_code: str, text: str, *, kind: str, mo: int = 0, expires_at: int = 0, receipt: bool = False
+    ) -> int:
         """Put a text into the outbox; it leaves after COMMIT (STYLE 25).  Returns its number there."""
         index = OUTBOX_SMS.index
         seq = self._seqs[index]
         self._logs[index].append(
-            OutboxSms(seq, self.now_ms, mo, kind, short_code, str(destination), text, expires_at, 0, 0, 0, "", "")
+            OutboxSms(seq, self.now_ms, mo, kind, short_code, str(destination), text, expires_at, 0, 0, 0, "", "", int(receipt))
         )
         self._seqs[index] = seq + 1
         return seq
@@ -242,7 +244,10 @@ class Tx:
                 continue
             puts: list[Any] = []
             deletes: list[Any] = []
+            rows = self._rows[index]
             for key in dirty:
+                if table.group_at < 0 and key not in rows:
+                    continue  # Written without being read, and taken back: what is stored stays.
                 row = self._current(table, key)
                 if row is None:
                     deletes.append(key)

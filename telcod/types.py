@@ -56,7 +56,6 @@ class Mo(msgspec.Struct, frozen=True, gc=False):
     concat: Concat | None = None
     sealed: bytes = b""
     data_coding: int = 0
-    token: object = None
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -115,16 +114,6 @@ class SecretNeeded(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return "SecretNeeded(***)"
-
-
-class OutgoingText(NamedTuple):
-    """A text of the outbox, committed and to be sent."""
-
-    seq: int
-    source: str
-    destination: str
-    text: str
-    expires_at: int
 
 
 Handler = Callable[["Request", "Tx"], Reply]

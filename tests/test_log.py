@@ -189,6 +189,17 @@ def test_a_librarys_exception_is_told_with_its_traceback(lines):
     assert "ValueError: 8490***3456" in line["exception"]
 
 
+def test_half_a_surrogate_pair_is_logged_too(lines):
+    stream = lines()
+    structlog.get_logger().info("x.done", heard="\ud83d")
+    assert said(stream)[0]["heard"] == "\ud83d"
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(lines):
+    lines().close()
+    structlog.get_logger().info("x.done")
+
+
 def test_a_level_that_is_off_formats_nothing(lines):
     class Costly:
         def __str__(self):
@@ -208,7 +219,12 @@ def test_a_line_for_each_http_request_is_ours_to_write(lines):
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats()
+        | st.text(st.characters())
+        | st.binary(),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     )
 )

@@ -138,6 +138,7 @@ def test_after_a_plus_84_is_a_country_code():
         ("9031234567", NumberError.TOO_LONG),
         ("09031234567", NumberError.TOO_LONG),
         ("849031234567", NumberError.TOO_LONG),
+        ("8490312345678", NumberError.TOO_LONG),
         ("9" * 16, NumberError.TOO_LONG),
         ("0" * 5000, NumberError.NOT_A_NUMBER),
         ("1" * 5000, NumberError.TOO_LONG),

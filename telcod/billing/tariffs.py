@@ -13,13 +13,14 @@ import msgspec
 from telcod.days import HOUR_MS
 
 _Vnd = Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
+_Price = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]  # A paid period names its entry, and no entry moves nothing.
 _Hours = Annotated[int, msgspec.Meta(ge=1, le=24 * 366)]
 
 
 class PackageTariff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A package: what a period costs and how long it lasts (PKG-1), how long the free trial is (PKG-2)."""
 
-    price_vnd: _Vnd
+    price_vnd: _Price
     period_h: _Hours
     trial_h: Annotated[int, msgspec.Meta(ge=0, le=24 * 366)] = 24
 

@@ -6,6 +6,7 @@ is to be written is gathered and written once per turn of the loop.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol, cast
 
 from telcod.smpp.events import BindKind, Event
@@ -97,6 +98,11 @@ class Connection(asyncio.Protocol):
         if not self._flush_due:
             self._flush_due = True
             self._loop.call_soon(self._flush)
+
+    def drain(self) -> None:
+        """Take no more work; see `Session.drain`."""
+        if self.session is not None:
+            self.session.drain()
 
     def unbind(self) -> None:
         """End the session in good order."""
@@ -201,18 +207,16 @@ class Connection(asyncio.Protocol):
         if deadline is None or (self._timer is not None and self._timer_at <= deadline):
             return
         self._timer_at = deadline
-        self._set_timer(deadline - self._clock(), self._on_timer)
+        self._set_timer(deadline - self._clock(), partial(self._on_timer, session))
 
     def _set_timer(self, wait_s: float, callback: Callable[[], None]) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_later(max(wait_s, TIMER_LEAST_S), callback)
 
-    def _on_timer(self) -> None:
+    def _on_timer(self, session: Session) -> None:
         self._timer = None
-        if self.session is None:
-            return
-        for event in self.session.handle_timer(self._clock()):
+        for event in session.handle_timer(self._clock()):
             self._owner.handle(self, event)
         self.wake()
         self._owner.turned(self)

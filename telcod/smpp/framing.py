@@ -21,7 +21,7 @@ __all__ = ["PDU_BYTES_MAX", "Framer", "FramingLost"]
 _LENGTH: Final = Struct(">I")
 
 
-class FramingLost(Exception):  # noqa: N818  # Named for what happened, as asyncio's own are.
+class FramingLost(Exception):
     """The stream can no longer be cut into PDUs; the link must be closed.
 
     `length` is the impossible command_length, in octets.

@@ -6,7 +6,6 @@ connections.  It talks to the rest of the daemon by `LinkEvents` alone.
 """
 
 import asyncio
-import ipaddress
 import itertools
 import random
 import socket
@@ -35,7 +34,7 @@ from telcod.smpp.events import (
     SubmitUnknown,
     Unbound,
 )
-from telcod.smpp.link_settings import LinkSettings
+from telcod.smpp.link_settings import LinkSettings, plain_address
 from telcod.smpp.pace import Pace, reconnect_delay_s
 from telcod.smpp.pdu import DataSm, DeliverSm, SubmitSm
 from telcod.smpp.session import Session
@@ -317,8 +316,7 @@ class Link:
         """
         self._stopping = True
         for connection in self._connections.values():
-            if connection.session is not None:
-                connection.session.drain()
+            connection.drain()
         self._drained = asyncio.Event()
         self._check_drained()
         try:
@@ -380,8 +378,7 @@ class Link:
     def turned(self, connection: Connection) -> None:
         if self._sender is connection and not connection.is_bound:
             self._sender = None
-        if self._starved:
-            self._tell_if_ready()
+        self._tell_if_ready()
         if self._drained is not None:
             self._check_drained()
 
@@ -458,10 +455,11 @@ class Link:
 
     def _on_pace_timer(self) -> None:
         self._pace_timer = None
-        if self._starved:
-            self._tell_if_ready()
+        self._tell_if_ready()
 
     def _tell_if_ready(self) -> None:
+        if not self._starved:
+            return
         now = self._clock()
         if self._has_room(now):
             self._starved = False
@@ -559,50 +557,44 @@ class Link:
 
     async def _keep_outbind(self) -> None:
         """Listen until cancelled; a port that cannot be had is tried again."""
-        settings = self.settings
-        while not self._stopping:
+        server: asyncio.Server | None = None
+        while server is None:
             try:
-                self._outbind_peers = await self._resolve_outbind_peers()
-                server = await asyncio.get_running_loop().create_server(
-                    lambda: self._connection(BindKind.RECEIVER, by_outbind=True),
-                    settings.outbind_host,
-                    settings.outbind_port,
-                )
+                server = await self._listen()
             except OSError as error:
                 self.last_error = f"cannot listen for outbind: {error}"
                 _LOG.warning("link.outbind_unavailable", link=self.name, reason=self.last_error)
-                await asyncio.sleep(settings.reconnect_max_s)
-                continue
-            _LOG.info("link.outbind_listening", link=self.name, port=settings.outbind_port)
-            try:
-                await server.serve_forever()
-            finally:
-                server.close()
-                for number in list(self._outbinds & self._connections.keys()):
-                    await self._connections[number].abort()
+                await asyncio.sleep(self.settings.reconnect_max_s)
+        try:
+            await server.serve_forever()
+        finally:
+            server.close()
+            for number in list(self._outbinds & self._connections.keys()):
+                await self._connections[number].abort()
+
+    async def _listen(self) -> asyncio.Server:
+        settings = self.settings
+        self._outbind_peers = await self._resolve_outbind_peers()
+        server = await asyncio.get_running_loop().create_server(
+            lambda: self._connection(BindKind.RECEIVER, by_outbind=True),
+            settings.outbind_host,
+            settings.outbind_port,
+        )
+        _LOG.info("link.outbind_listening", link=self.name, port=settings.outbind_port)
+        return server
 
     async def _resolve_outbind_peers(self) -> frozenset[str]:
         """Return who may connect: we answer an outbind with our password, so not just anybody."""
         settings = self.settings
         if settings.outbind_from:
-            return frozenset(map(_plain_address, settings.outbind_from))
+            return frozenset(map(plain_address, settings.outbind_from))
         found = await asyncio.get_running_loop().getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM
         )
-        return frozenset(_plain_address(str(address[0])) for *_, address in found)
+        return frozenset(plain_address(str(address[0])) for *_, address in found)
 
     def _admits_outbind(self, peer_address: str) -> bool:
         held = len(self._outbinds & self._connections.keys())
-        return (
-            held < OUTBIND_CONNECTIONS_MAX and _plain_address(peer_address) in self._outbind_peers
-        )
-
-
-def _plain_address(address: str) -> str:
-    """Return an IP address in its one form: an IPv4 one that a dual-stack socket shows as IPv6."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
-    return str(mapped or parsed)
+        # A connection that is gone before it is looked at has no address any more.
+        known = peer_address != "" and plain_address(peer_address) in self._outbind_peers
+        return known and held < OUTBIND_CONNECTIONS_MAX

@@ -4,6 +4,7 @@ Ranges are checked where configuration is read (`msgspec.convert`); what several
 is checked here.
 """
 
+import ipaddress
 from typing import Annotated, Literal
 
 import msgspec
@@ -16,6 +17,17 @@ from telcod.smpp.timers import Timers
 _SystemId = Annotated[str, Meta(min_length=1, max_length=15)]
 _Password = Annotated[str, Meta(max_length=8)]
 _Octet = Annotated[int, Meta(ge=0, le=255)]
+
+
+def plain_address(address: str) -> str:
+    """Return an IP address in its one form: IPv4 also when a dual-stack socket shows it as IPv6.
+
+    Raises:
+        ValueError: It is no IP address.
+    """
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return str(mapped or parsed)
 
 
 class LinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,6 +87,8 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ValueError("reconnect_min_s is more than reconnect_max_s")
         if self.tls and self.outbind_port:
             raise ValueError("outbind_port would send the password in clear beside a tls link")
+        for address in self.outbind_from:
+            plain_address(address)
         if not self.tls and (self.tls_ca or self.tls_insecure):
             raise ValueError("tls_ca and tls_insecure say nothing without tls = true")
 

@@ -15,7 +15,7 @@ What is in doubt when the daemon dies is read back from the journal (`doubt`), b
 """
 
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -38,7 +38,7 @@ class Record(msgspec.Struct, gc=False):
     status: int = 0
     answered: bool = False
     lost: bool = False
-    followers: tuple[object, ...] = ()
+    followers: tuple[Any, ...] = ()
 
 
 class Redelivery:

@@ -3,7 +3,7 @@
 It checks what the database's constraints check, so that a batch that SQLite would refuse is refused here as well.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -14,23 +14,54 @@ from telcod.rows import (
     ACCOUNT,
     AUDIT,
     ENTRY,
+    HOLD,
     LIST_ENTRY,
     LOGS,
     MO,
     MO_PART,
     OUTBOX_SMS,
     PERIOD,
+    SUBSCRIBER,
     SUBSCRIPTION,
     TABLES,
+    Kind,
+    ListKind,
     OutboxSms,
+    PackageStatus,
     Row,
+    State,
     Table,
 )
 from telcod.tx import Changes
+from telcod.types import Language
 
 R = TypeVar("R", bound=Row)
 FIRST_HASH: Final = bytes(32)
 APPEND_ONLY: Final = (ENTRY, AUDIT, PERIOD)
+# What the CHECKs of the migrations say, table by table.
+CHECKS: Final[Mapping[Table[Any], Callable[[Any], bool]]] = {
+    SUBSCRIBER: lambda row: (
+        84_000_000_000 <= row.msisdn <= 84_999_999_999
+        and row.kind in set(Kind)
+        and row.state in set(State)
+        and row.language in set(Language)
+        and 1 <= row.centre <= 6  # noqa: PLR2004
+        and {row.notices, row.trial_used} <= {0, 1}
+        and row.life >= 1
+    ),
+    ACCOUNT: lambda row: row.held >= 0 and (row.floor is None or row.posted - row.held >= row.floor),
+    ENTRY: lambda row: row.amount > 0 and row.debit != row.credit,
+    HOLD: lambda row: (
+        row.amount > 0 and row.status in {"open", "posted", "released", "expired"} and 0 <= row.posted <= row.amount
+    ),
+    SUBSCRIPTION: lambda row: (
+        row.status in set(PackageStatus) and row.trial in {0, 1} and row.period_no >= 1 and row.ends_at > row.started_at
+    ),
+    PERIOD: lambda row: (
+        row.kind in {"trial", "paid", "missed"} and row.ends_at > row.starts_at and (row.kind == "paid") == (row.entry > 0)
+    ),
+    LIST_ENTRY: lambda row: row.owner != row.number and row.kind in set(ListKind),
+}
 
 
 class MemoryStore:
@@ -66,7 +97,7 @@ class MemoryStore:
 
     def apply(self, changes: Sequence[Changes], settled: Sequence[Settled]) -> None:
         """See `Store.apply`."""
-        self._before = [dict(rows) for rows in self._tables]
+        self._remember()
         for table, puts, deletes, appends in changes:
             rows = self._tables[table.index]
             for row in (*appends, *puts):
@@ -74,6 +105,8 @@ class MemoryStore:
                 self._check(table, key, row, rows)
                 rows[key] = row
             for key in deletes:
+                if table in APPEND_ONLY and key in rows:
+                    raise StoreRefused(f"{table.name} is append-only")
                 rows.pop(key, None)
         sms = self._tables[OUTBOX_SMS.index]
         for done in settled:
@@ -89,7 +122,7 @@ class MemoryStore:
 
     def prune(self, *, before_ms: int, parts_before_ms: int, most: int) -> int:
         """See `Store.prune`."""
-        self._before = self._before or [dict(rows) for rows in self._tables]
+        self._remember()
         gone = 0
         for table, old in (
             (MO_PART, lambda row: row.at < parts_before_ms),
@@ -97,7 +130,7 @@ class MemoryStore:
             (OUTBOX_SMS, lambda row: row.at < before_ms and row.state != 0),
         ):
             rows = self._tables[table.index]
-            keys = [key for key in sorted(rows) if old(rows[key])]
+            keys = [key for key in sorted(rows) if old(rows[key]) and (not table.log or key != max(rows))]
             for key in keys if table is MO_PART else keys[:most]:
                 del rows[key]
                 gone += 1
@@ -126,31 +159,38 @@ class MemoryStore:
         """See `Store.pending_sms`."""
         return [row for row in self.scan(OUTBOX_SMS, after=after) if row.state == 0][:most]
 
+    def sms_by_message_id(self, link: str, message_id: str) -> list[tuple[int, int, int]]:
+        """See `Store.sms_by_message_id`."""
+        return [
+            (row.seq, row.state, row.attempts)
+            for row in self.scan(OUTBOX_SMS)
+            if message_id and (row.link, row.message_id) == (link, message_id)
+        ]
+
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """See `Store.due_subscriptions`."""
         due = [row for row in self._tables[SUBSCRIPTION.index].values() if 0 < row.next_at <= now_ms]
-        return [(row.msisdn, row.period_no) for row in sorted(due, key=lambda row: row.next_at)[:most]]
+        return [(row.msisdn, row.period_no) for row in sorted(due, key=lambda row: (row.next_at, row.msisdn))[:most]]
 
     def close(self) -> None:
         """See `Store.close`."""
 
+    def _remember(self) -> None:
+        """How it was when the transaction began; copied at its first write only."""
+        if self._before is None:
+            self._before = [dict(rows) for rows in self._tables]
+
     def _check(self, table: Table[Any], key: Any, row: Any, rows: dict[Any, Any]) -> None:
         if table.log and key in rows:
             raise StoreRefused(f"{table.name} {key} exists")
-        if table in APPEND_ONLY and key in rows and rows[key] != row:
+        if table in APPEND_ONLY and key in rows:
             raise StoreRefused(f"{table.name} is append-only")
-        if table is ACCOUNT and (row.held < 0 or (row.floor is not None and row.posted - row.held < row.floor)):
-            raise StoreRefused(f"account {key} would go below its floor")
-        if table is ENTRY and (row.amount <= 0 or row.debit == row.credit):
-            raise StoreRefused(f"entry {key} moves nothing")
-        if table is LIST_ENTRY and row.owner == row.number:
-            raise StoreRefused("a number is not on its own list")
-        if table is PERIOD and (
-            (row.kind == "paid") != (row.entry > 0)
-            or (row.kind == "trial" and any(_same_trial(row, other) for other in rows.values()))
-        ):
-            raise StoreRefused("a second trial, or a paid period without its entry")
+        holds = CHECKS.get(table)
+        if holds is not None and not holds(row):
+            raise StoreRefused(f"{table.name} {key}: a constraint says no")
+        if table is PERIOD and row.kind == "trial" and any(_same_trial(row, other) for other in rows.values()):
+            raise StoreRefused("a second trial")
 
 
 def _same_trial(row: Any, other: Any) -> bool:
-    return bool(other.kind == "trial" and (other.msisdn, other.life) == (row.msisdn, row.life) and other.period_no != row.period_no)
+    return bool(other.kind == "trial" and (other.msisdn, other.life) == (row.msisdn, row.life))

@@ -29,6 +29,8 @@ HASHED: Final = (ENTRY, AUDIT)
 FIRST_HASH: Final = bytes(32)
 
 _SETTLE: Final = "UPDATE outbox_sms SET state = ?, attempts = ?, done_at = ?, link = ?, message_id = ? WHERE seq = ?"
+# The last two are what the driver says of an int beyond 64 bits and of half a surrogate pair.
+_ERRORS: Final = (sqlite3.Error, OverflowError, UnicodeEncodeError)
 _FULL: Final = frozenset({sqlite3.SQLITE_FULL})
 _REFUSED: Final = frozenset({sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE})
 
@@ -114,7 +116,7 @@ class SqliteStore:
             for key in keys:
                 values = key if isinstance(key, tuple) else (key,)
                 rows += [row(*found) for found in self._db.execute(sql.select_one, values)]
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             self._fail(error)
         return rows
 
@@ -123,7 +125,7 @@ class SqliteStore:
         row = table.row
         try:
             return [row(*found) for found in self._db.execute(self._sql_of(table).select_group, (_json(owners),))]
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             self._fail(error)
 
     def apply(self, changes: Sequence[Changes], settled: Sequence[Settled]) -> None:
@@ -141,7 +143,7 @@ class SqliteStore:
                     db.executemany(sql.delete, [key if isinstance(key, tuple) else (key,) for key in deletes])
             if settled:
                 db.executemany(_SETTLE, [(s.state, s.attempts, s.done_at, s.link, s.message_id, s.seq) for s in settled])
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             self._fail(error)
 
     def prune(self, *, before_ms: int, parts_before_ms: int, most: int) -> int:
@@ -149,10 +151,14 @@ class SqliteStore:
         gone = 0
         for statement, limit_ms in (
             ("DELETE FROM mo_part WHERE at < ?", parts_before_ms),
-            (f"DELETE FROM mo WHERE seq IN (SELECT seq FROM mo WHERE at < ? ORDER BY seq LIMIT {int(most)})", before_ms),  # noqa: S608
             (
-                "DELETE FROM outbox_sms WHERE seq IN "  # noqa: S608
-                f"(SELECT seq FROM outbox_sms WHERE at < ? AND state <> 0 ORDER BY seq LIMIT {int(most)})",
+                "DELETE FROM mo WHERE seq IN (SELECT seq FROM mo WHERE at < ? "  # noqa: S608
+                f"AND seq < (SELECT MAX(seq) FROM mo) ORDER BY seq LIMIT {int(most)})",
+                before_ms,
+            ),
+            (
+                "DELETE FROM outbox_sms WHERE seq IN (SELECT seq FROM outbox_sms WHERE at < ? AND state <> 0 "  # noqa: S608
+                f"AND seq < (SELECT MAX(seq) FROM outbox_sms) ORDER BY seq LIMIT {int(most)})",
                 before_ms,
             ),
         ):
@@ -193,9 +199,14 @@ class SqliteStore:
         sql = f"SELECT {names} FROM outbox_sms WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
         return [OutboxSms(*row) for row in self._db.execute(sql, (after, most))]
 
+    def sms_by_message_id(self, link: str, message_id: str) -> list[tuple[int, int, int]]:
+        """See `Store.sms_by_message_id`."""
+        sql = "SELECT seq, state, attempts FROM outbox_sms WHERE message_id = ? AND message_id <> '' AND link = ? ORDER BY seq"
+        return [(row[0], row[1], row[2]) for row in self._db.execute(sql, (message_id, link))]
+
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """See `Store.due_subscriptions`."""
-        sql = "SELECT msisdn, period_no FROM subscription WHERE next_at > 0 AND next_at <= ? ORDER BY next_at LIMIT ?"
+        sql = "SELECT msisdn, period_no FROM subscription WHERE next_at > 0 AND next_at <= ? ORDER BY next_at, msisdn LIMIT ?"
         return [(row[0], row[1]) for row in self._db.execute(sql, (now_ms, most))]
 
     def _sql_of(self, table: Table[Any]) -> _Sql:
@@ -210,10 +221,10 @@ class SqliteStore:
         except sqlite3.Error as error:
             self._fail(error)
 
-    def _fail(self, error: sqlite3.Error) -> NoReturn:
+    def _fail(self, error: Exception) -> NoReturn:
         """Rename a foreign exception at the border: refused, full, or not to be trusted any more."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _REFUSED or isinstance(error, sqlite3.IntegrityError | OverflowError):
+        if code in _REFUSED or isinstance(error, sqlite3.IntegrityError | OverflowError | UnicodeEncodeError):
             raise StoreRefused(str(error)) from error
         if code in _FULL:
             raise StoreFull(f"{self.path}: {error}") from error

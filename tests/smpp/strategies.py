@@ -4,6 +4,7 @@ Values are drawn from the table of layouts, with a share of them at the limit of
 that is where length checks err.
 """
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from telcod.smpp.layout import COMMAND_IDS, LAYOUTS, Kind
@@ -57,6 +58,9 @@ def values(field):
         case Kind.UNSUCCESS_SMES:
             return st.lists(UNSUCCESS, max_size=3).map(tuple)
 
+
+# For properties over spoiled frames: most accidents are dull, so it takes many to meet a rare one.
+MANY = settings(max_examples=4 * settings().max_examples)
 
 ALL_LAYOUTS = tuple(LAYOUTS.values())
 

@@ -276,6 +276,7 @@ def test_answers_that_the_peer_does_not_read_stop_our_reading_at_a_limit():
 def test_who_is_not_admitted_hears_nothing_and_is_cut():
     async def dialogue(connection, transport, owner):
         connection.data_received(encode(EnquireLink(), sequence_number=5))
+        connection.drain()
         connection.unbind()
         await one_turn()
         assert transport.calls == ["abort"]

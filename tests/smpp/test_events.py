@@ -38,9 +38,9 @@ def test_each_kind_binds_by_its_own_pdu_with_every_field(kind, body):
         addr_npi=2,
         address_range="^1566",
     )
-    pdu = decode(encode(settings.body(), sequence_number=1))
-    assert pdu.command_id == BIND_KINDS[kind].command_id
-    assert pdu.body == body(
+    command_id, _, _, decoded, *_ = decode(encode(settings.body(), sequence_number=1))
+    assert command_id == BIND_KINDS[kind].command_id
+    assert decoded == body(
         system_id="telcod",
         password="geheim",
         system_type="VMS",

@@ -1,13 +1,13 @@
 """Whatever the network does to the stream, the PDUs are the same."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from telcod.smpp.framing import PDU_BYTES_MAX, Framer, FramingLost
 from telcod.smpp.pdu import BadPdu, CommandStatus, DataSm, EnquireLink, Pdu, Tlv, decode, encode
 from tests.smpp.strategies import FRAMES as ANY_FRAME
-from tests.smpp.strategies import pdus, spoiled_frames
+from tests.smpp.strategies import MANY, pdus, spoiled_frames
 from tests.smpp.vectors import FRAMES, VECTORS
 
 EXPECTED = [pdu for _, pdu in VECTORS]
@@ -155,7 +155,7 @@ def test_no_more_is_held_than_one_pdu_and_one_read():
 
 
 @pytest.mark.rule("SMPP-2")
-@settings(max_examples=300)
+@MANY
 @given(st.lists(spoiled_frames() | pdus().map(lambda _: FRAMES[0]), max_size=4), st.data())
 def test_a_spoiled_stream_gives_pdus_bad_pdus_or_lost_framing_and_nothing_else(frames, data):
     stream = b"".join(frames)

@@ -7,6 +7,7 @@ import ipaddress
 import random
 import socket
 import ssl
+from typing import Any
 
 import pytest
 import structlog
@@ -92,7 +93,6 @@ class PeerConnection(asyncio.Protocol):
         self.said = []
         self.gone = False
         self.framer = Framer()
-        self.transport = None
 
     def connection_made(self, transport):
         self.transport = transport
@@ -149,11 +149,11 @@ class Smsc:
             return
         match pdu.body:
             case BindTransceiver() | BindTransmitter() | BindReceiver():
-                resp = BIND_RESPS[type(pdu.body)]("smsc", VERSION_34)
-                connection.say(resp, sequence=pdu.sequence_number)
+                bound = BIND_RESPS[type(pdu.body)]("smsc", VERSION_34)
+                connection.say(bound, sequence=pdu.sequence_number)
             case SubmitSm():
-                resp = SubmitSmResp(f"id-{pdu.sequence_number}")
-                connection.say(resp, sequence=pdu.sequence_number)
+                taken = SubmitSmResp(f"id-{pdu.sequence_number}")
+                connection.say(taken, sequence=pdu.sequence_number)
             case EnquireLink():
                 connection.say(EnquireLinkResp(), sequence=pdu.sequence_number)
             case Unbind():
@@ -224,8 +224,10 @@ class Stage:
         self.smsc = Smsc(self.news)
         self.gateway = Gateway(self.news)
         self.luck = Luck(self.news)
-        self.link = None
-        self.running = None
+        self.link: Any = None
+        self.running: Any = None
+        self.group: Any = None
+        self.seen = 0
 
     def start(self, group, *, timers=TIMERS, ssl_context=None, tap=None, port=None, **fields):
         settings = LinkSettings(
@@ -253,12 +255,14 @@ async def stage(*, ssl_context=None, listen=True):
     stage = Stage()
     if listen:
         await stage.smsc.listen(ssl_context=ssl_context)
-    async with asyncio.TaskGroup() as group:
-        stage.group = group
-        yield stage
-        if stage.link is not None:
-            await stage.link.stop(drain_s=0)
-            await stage.running
+    try:
+        async with asyncio.TaskGroup() as group:
+            stage.group = group
+            yield stage
+            if stage.link is not None:
+                await stage.link.stop(drain_s=0)
+                await stage.running
+    finally:
         await stage.smsc.leave()
 
 
@@ -449,12 +453,28 @@ class TestMessages:
 
         run(dialogue)
 
+    @pytest.mark.rule("SMPP-2", "SMPP-5")
+    def test_a_garbled_answer_is_told_as_nonsense_and_as_the_answer_that_it_is(self, run):
+        async def dialogue():
+            async with stage() as s:
+                garbled = bytes.fromhex("00000012 80000004 00000000 00000002") + b"ab"
+                s.smsc.answers[SubmitSm] = lambda peer, pdu: peer.transport.write(garbled)
+                link = s.start(s.group)
+                await s.bound()
+                assert link.submit(TEXT, "a")
+                await s.until(lambda: s.gateway.done)
+                assert s.gateway.done == [("a", 0, "")]
+                assert [which for which, _ in s.gateway.malformed] == [CommandId.SUBMIT_SM_RESP]
+
+        run(dialogue)
+
     @pytest.mark.rule("SMPP-5")
     def test_a_submit_ends_with_its_answer(self, run):
         async def dialogue():
             async with stage() as s:
-                link = s.start(s.group)
+                link = s.start(s.group, short_codes=("1566",))
                 peer = await s.bound()
+                assert (link.name, link.short_codes) == ("smsc-a", ("1566",))
                 assert link.submit(TEXT, "a")
                 assert s.gateway.done == []
                 await s.until(lambda: s.gateway.done)
@@ -489,7 +509,7 @@ class TestMessages:
     def test_a_throttled_link_pauses_as_a_whole_and_goes_on(self, run, status):
         async def dialogue():
             async with stage() as s:
-                refusals = []
+                refusals: list[int] = []
 
                 def refuse_some(connection, pdu):
                     if len(refusals) < 20:
@@ -513,7 +533,6 @@ class TestMessages:
                     s.seen = len(s.gateway.done)
                     send()
 
-                s.seen = 0
                 s.gateway.when_ready = again
                 await s.until(lambda: sum(got == 0 for _, got, _ in s.gateway.done) == 30)
                 assert link.counters.throttled == 20
@@ -677,6 +696,9 @@ class TestStopping:
                 peer.say(MO, sequence=5)
                 await s.until(lambda: peer.heard(SubmitSm) and s.gateway.delivered)
                 stopping = s.group.create_task(link.stop(drain_s=WAIT_S))
+                begun = asyncio.Event()
+                asyncio.get_running_loop().call_soon(begun.set)
+                await begun.wait()
                 peer.say(MO, sequence=6)
                 await s.until(lambda: len(peer.said) == 3)
                 assert peer.said[-1][:3] == (CommandId.DELIVER_SM_RESP, 0x64, 6)
@@ -716,6 +738,59 @@ class TestStopping:
                 await link.stop(drain_s=WAIT_S)
                 await s.running
                 await link.run()
+
+        run(dialogue)
+
+    def test_a_connection_lost_while_draining_is_not_made_again(self, run):
+        async def dialogue():
+            async with stage() as s:
+                s.smsc.answers[SubmitSm] = silence
+                link = s.start(s.group)
+                peer = await s.bound()
+                link.submit(TEXT, "a")
+                await s.until(lambda: peer.heard(SubmitSm))
+                stopping = s.group.create_task(link.stop(drain_s=WAIT_S))
+                peer.transport.abort()
+                await stopping
+                await s.running
+                assert s.gateway.history == [(1, True), ("unknown", "a"), (1, False)]
+                assert len(s.smsc.connections) == 1
+
+        run(dialogue)
+
+    def test_a_draining_link_does_not_replace_its_lost_half(self, run):
+        async def dialogue():
+            async with stage() as s:
+                s.smsc.answers[SubmitSm] = silence
+                link = s.start(s.group, bind="split")
+                await s.bound()
+                link.submit(TEXT, "a")
+                await s.until(lambda: any(peer.heard(SubmitSm) for peer in s.smsc.connections))
+                receiver = link._tasks[1]
+                stopping = s.group.create_task(link.stop(drain_s=WAIT_S))
+                [peer] = [peer for peer in s.smsc.connections if peer.heard(BindReceiver)]
+                peer.transport.abort()
+                await receiver
+                assert not stopping.done()
+                [peer] = [peer for peer in s.smsc.connections if not peer.gone]
+                peer.say(SubmitSmResp("x"), sequence=peer.heard(SubmitSm)[0].sequence_number)
+                await stopping
+                assert len(s.smsc.connections) == 2
+
+        run(dialogue)
+
+    def test_a_link_that_waits_for_its_rate_stops_all_the_same(self, run):
+        async def dialogue():
+            async with stage() as s:
+                link = s.start(s.group, rate_per_s=1)
+                await s.bound()
+                assert link.submit(TEXT, "a")
+                assert not link.submit(TEXT, "b")
+                await s.until(lambda: s.gateway.done)
+                ready = s.gateway.ready
+                await link.stop(drain_s=WAIT_S)
+                await s.running
+                assert s.gateway.ready == ready
 
         run(dialogue)
 
@@ -789,6 +864,64 @@ class TestOutbind:
                 await s.until(lambda: peer.gone)
                 assert peer.said == []
                 assert link.counters.outbinds_refused == 1
+
+        run(dialogue)
+
+    def test_a_port_that_is_taken_is_tried_again(self, run):
+        async def dialogue():
+            # Our own connection fails over and over, which wakes the dialogue to look again.
+            async with stage(listen=False) as s:
+                with (
+                    socket.create_server(("127.0.0.1", 0)) as taken,
+                    structlog.testing.capture_logs() as lines,
+                ):
+                    port = taken.getsockname()[1]
+                    s.start(s.group, outbind_port=port, port=self._spare_port())
+                    await s.until(
+                        lambda: any(line["event"] == "link.outbind_unavailable" for line in lines)
+                    )
+                peer = await self._call(s, port=port)
+                peer.say(Outbind("smsc", "x"))
+                await s.until(lambda: s.gateway.ups)
+                assert not s.link.bound
+
+        run(dialogue)
+
+    def test_a_cancelled_link_cuts_who_called(self, run):
+        async def dialogue():
+            async with stage() as s:
+                port = self._spare_port()
+                s.start(s.group, outbind_port=port)
+                await s.bound()
+                peer = await self._call(s, port=port)
+                peer.say(Outbind("smsc", "x"))
+                await s.until(lambda: len(s.gateway.ups) == 2)
+                s.running.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await s.running
+                s.link = None
+                await s.until(lambda: peer.gone)
+                assert sum(up is False for _, up in s.gateway.history) == 2
+
+        run(dialogue)
+
+    def test_nobody_is_let_in_while_the_link_stops(self, run):
+        async def dialogue():
+            async with stage() as s:
+                s.smsc.answers[SubmitSm] = silence
+                port = self._spare_port()
+                link = s.start(s.group, outbind_port=port)
+                peer = await s.bound()
+                link.submit(TEXT, "a")
+                await s.until(lambda: peer.heard(SubmitSm))
+                first = await self._call(s, port=port)
+                stopping = s.group.create_task(link.stop(drain_s=WAIT_S))
+                late = await self._call(s, port=port)
+                await s.until(lambda: late.gone)
+                assert not first.gone
+                peer.say(SubmitSmResp("x"), sequence=peer.heard(SubmitSm)[0].sequence_number)
+                await stopping
+                await s.until(lambda: first.gone)
 
         run(dialogue)
 
@@ -923,4 +1056,4 @@ def test_no_password_is_in_any_log_line_or_trace(run):
 def test_a_setting_that_fits_no_bind_is_refused_before_anything_is_connected():
     settings = LinkSettings(name="a", host="127.0.0.1", system_id="x" * 16, password="")
     with pytest.raises(ValueError, match="system_id"):
-        Link(settings, TIMERS, None, rng=random.Random(0))
+        Link(settings, TIMERS, Gateway(None), rng=random.Random(0))

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from telcod.smpp.events import BindKind
-from telcod.smpp.link_settings import LinkSettings
+from telcod.smpp.link_settings import LinkSettings, plain_address
 from telcod.smpp.timers import Timers
 
 LEAST = {"name": "smsc-a", "host": "127.0.0.1", "system_id": "telcod", "password": "geheim"}
@@ -40,6 +40,7 @@ def test_no_password_is_in_the_repr():
         {"tls_ca": "ca.pem"},
         {"tls_insecure": True},
         {"tls": True, "outbind_port": 2776},
+        {"outbind_from": ["smsc.example"]},
     ],
     ids=str,
 )
@@ -83,3 +84,17 @@ def test_a_links_own_timers_take_the_place_of_the_common_ones():
     assert settings().timers(common) == common
     own = settings(enquire_link_s=60, inactivity_s=300).timers(common)
     assert (own.enquire_link_s, own.response_wait_s, own.inactivity_s) == (60, 12, 300)
+
+
+@pytest.mark.rule("SMPP-6")
+@pytest.mark.parametrize(
+    ("address", "plain"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("::1", "::1"),
+        ("FE80:0:0::1%eth0", "fe80::1"),
+    ],
+)
+def test_one_address_has_one_form_however_a_socket_shows_it(address, plain):
+    assert plain_address(address) == plain

@@ -1,10 +1,10 @@
 """PDUs both ways: the spec's octets, the limits of each field, and nothing that can raise."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from telcod.smpp.layout import LAYOUTS
+from telcod.smpp.layout import LAYOUTS, Kind
 from telcod.smpp.pdu import (
     BadPdu,
     BindTransceiver,
@@ -17,6 +17,8 @@ from telcod.smpp.pdu import (
     GenericNack,
     Header,
     Pdu,
+    SmeAddress,
+    SubmitMulti,
     SubmitSm,
     SubmitSmResp,
     Tlv,
@@ -25,10 +27,19 @@ from telcod.smpp.pdu import (
     decode_header,
     encode,
     encode_header,
+    is_request,
 )
 from telcod.smpp.table_codec import decode_body, encode_body
 from telcod.smpp.tlv import BodyError
-from tests.smpp.strategies import bodies, body_of, frame_of, pdus, spoiled_frames, with_true_length
+from tests.smpp.strategies import (
+    MANY,
+    bodies,
+    body_of,
+    frame_of,
+    pdus,
+    spoiled_frames,
+    with_true_length,
+)
 from tests.smpp.vectors import FRAMES, NAMES, VECTORS
 
 QUICK_IDS = (
@@ -82,14 +93,14 @@ def test_a_memoryview_is_read_like_bytes():
 
 
 @pytest.mark.rule("SMPP-2")
-@settings(max_examples=400)
+@MANY
 @given(spoiled_frames())
 def test_quick_and_table_read_every_spoiled_frame_alike(frame):
     assert decode(frame) == decode_by_table(frame)
 
 
 @pytest.mark.rule("SMPP-2")
-@settings(max_examples=300)
+@MANY
 @given(st.sampled_from(QUICK_IDS), st.sampled_from([0, 0x45]), st.data())
 def test_quick_and_table_read_fields_of_every_length_alike(command_id, status, data):
     # Aimed at the limits: each text one octet below, at and above its greatest size.
@@ -112,10 +123,55 @@ def test_quick_and_table_read_fields_of_every_length_alike(command_id, status, d
 
 
 @pytest.mark.rule("SMPP-1")
-@settings(max_examples=200)
+@MANY
 @given(bodies(layouts=tuple(LAYOUTS[command_id] for command_id in QUICK_IDS)))
 def test_quick_and_table_write_alike(body):
     assert encode(body, sequence_number=1)[16:] == encode_body(body)
+
+
+# Just beyond the limit of a row, and just within it: one field at a time, or one wrong field hides
+# that another one is let through.
+BEYOND = {
+    Kind.C_OCTETS: lambda field: ["A" * field.bytes_max, "A\0", "\0", "đ"],
+    Kind.UINT8: lambda field: [-1, 256, 0xD800, 0x110000],
+    Kind.SHORT_MESSAGE: lambda field: [bytes(255)],
+}
+WITHIN = {
+    Kind.C_OCTETS: lambda field: ["A" * (field.bytes_max - 1), "\xff"],
+    Kind.UINT8: lambda field: [0, 255],
+    Kind.SHORT_MESSAGE: lambda field: [b"", bytes(254)],
+}
+
+
+def one_field_at(limits):
+    return [
+        pytest.param(layout, field.name, value, id=f"{layout.body.__name__}-{field.name}-{number}")
+        for layout in LAYOUTS.values()
+        for field in layout.fields
+        if field.kind in limits
+        for number, value in enumerate(limits[field.kind](field))
+    ]
+
+
+def body_with(layout, name, value):
+    fields = {name: value}
+    if layout.body is SubmitMulti:  # The one body that cannot be written with its defaults.
+        fields["dest_addresses"] = (SmeAddress(1, 1, "84903123456"),)
+    return layout.body(**fields)
+
+
+@pytest.mark.rule("SMPP-1")
+@pytest.mark.parametrize(("layout", "name", "value"), one_field_at(BEYOND))
+def test_a_field_just_beyond_its_limit_is_refused_by_name(layout, name, value):
+    with pytest.raises(ValueError, match=rf"^{name}: "):
+        encode(body_with(layout, name, value), sequence_number=1)
+
+
+@pytest.mark.rule("SMPP-1")
+@pytest.mark.parametrize(("layout", "name", "value"), one_field_at(WITHIN))
+def test_a_field_just_within_its_limit_is_written_and_read(layout, name, value):
+    body = body_with(layout, name, value)
+    assert body_of(encode(body, sequence_number=1)) == body
 
 
 _ANY_TEXT = st.text(max_size=22) | st.text(st.characters(max_codepoint=0xFF), max_size=66)
@@ -123,7 +179,7 @@ _ANY_INT = st.sampled_from([-1, 0, 255, 256, 0xD800, 0x10FFFF, 0x110000, 2**70])
 
 
 @pytest.mark.rule("SMPP-1")
-@settings(max_examples=300)
+@MANY
 @given(
     st.builds(
         SubmitSm,
@@ -153,7 +209,7 @@ def test_quick_and_table_refuse_alike(body):
 
 
 @pytest.mark.rule("SMPP-2")
-@settings(max_examples=400)
+@MANY
 @given(spoiled_frames() | st.binary(max_size=80))
 def test_any_frame_is_a_pdu_or_a_bad_pdu_that_can_be_answered(frame):
     answer = decode(frame)
@@ -164,7 +220,7 @@ def test_any_frame_is_a_pdu_or_a_bad_pdu_that_can_be_answered(frame):
 
 
 @pytest.mark.rule("SMPP-2")
-@settings(max_examples=300)
+@MANY
 @given(spoiled_frames())
 def test_what_is_read_from_a_spoiled_frame_is_written_as_read_or_refused(frame):
     got = decode(frame)
@@ -237,6 +293,16 @@ def test_an_ok_response_without_its_body_is_malformed_if_it_should_have_one(comm
     answer = decode(encode_header(command_id, 0, 5))
     assert isinstance(answer, BadPdu) == bool(LAYOUTS[command_id].fields)
     assert answer.sequence_number == 5
+
+
+@pytest.mark.rule("SMPP-2")
+@pytest.mark.parametrize("status", [0, CommandStatus.ESME_RSYSERR])
+def test_a_request_without_its_body_is_malformed_whatever_its_status(status):
+    for command_id, layout in LAYOUTS.items():
+        if is_request(command_id) and layout.fields:
+            header = encode_header(CommandId.GENERIC_NACK, status, 5)
+            frame = header[:4] + command_id.to_bytes(4, "big") + header[8:]
+            assert decode(frame)[:4] == (command_id, status, 5, CommandStatus.ESME_RINVCMDLEN)
 
 
 @pytest.mark.rule("SMPP-1")

@@ -6,7 +6,7 @@ strategies here stay on the ground that both share, each time with the reason.
 """
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from smpplib import command, smpp
 from smpplib.ptypes import flag, ostr
@@ -112,7 +112,6 @@ def statuses(command_id):
 
 
 @pytest.mark.parametrize(("command_id", "name"), COMMANDS, ids=IDS)
-@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_what_we_write_smpplib_reads(command_id, name, data):
     body, theirs = data.draw(cases(command_id, name))
@@ -131,7 +130,6 @@ def test_what_we_write_smpplib_reads(command_id, name, data):
 
 
 @pytest.mark.parametrize(("command_id", "name"), COMMANDS, ids=IDS)
-@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_what_smpplib_writes_we_read(command_id, name, data):
     body, theirs = data.draw(cases(command_id, name))

@@ -56,6 +56,7 @@ from telcod.smpp.pdu import (
     encode_header,
 )
 from telcod.smpp.session import LATE_MAX, Session, State
+from telcod.smpp.states import BOUND
 from telcod.smpp.timers import Timers
 
 TIMERS = Timers(
@@ -452,6 +453,13 @@ class TestRequestsIn:
         assert not session.respond(7, 0)
         assert session.data_to_send() == b""
 
+    def test_nothing_is_said_after_the_end_even_if_the_rest_of_the_stream_is_a_lie(self):
+        session = bound_session()
+        hear(session, Unbind())
+        sent(session)
+        assert session.framing_lost() == LinkDead(Death.FRAMING_LOST)
+        assert session.data_to_send() == b""
+
     def test_an_impossible_length_is_told_and_ends_the_session(self):
         session = bound_session()
         assert session.framing_lost() == LinkDead(Death.FRAMING_LOST)
@@ -808,8 +816,8 @@ class SessionMachine(RuleBasedStateMachine):
         timers = Timers(enquire_link_s=3, response_wait_s=2, inactivity_s=20, throttle_base_s=0.5)
         self.session = new_session(timers=timers, window=WINDOW, inbound_window=INBOUND_WINDOW)
         self.now = 0.0
-        self.asked = Multiset()  # The peer's requests, by sequence.
-        self.answered = Multiset()
+        self.asked: Multiset[int] = Multiset()  # The peer's requests, by sequence.
+        self.answered: Multiset[int] = Multiset()
         self.waiting = []  # What was delivered and not yet responded to.
         self.submitted = 0
         self.ended = []
@@ -827,6 +835,12 @@ class SessionMachine(RuleBasedStateMachine):
     @rule()
     def the_peer_binds_us(self):
         self._hear(Pdu(CommandId.BIND_TRANSCEIVER_RESP, 0, 1, BindTransceiverResp("s")))
+
+    @precondition(lambda self: self.session.state in BOUND)
+    @rule(sequence=st.integers(0, 1), is_data_sm=st.booleans())
+    def the_peer_delivers_up_to_and_beyond_the_window(self, sequence, is_data_sm):
+        body = DataSm() if is_data_sm else MO
+        self._hear(Pdu(COMMAND_IDS[type(body)], 0, sequence, body))
 
     @precondition(lambda self: self.session.outstanding)
     @rule(status=STATUSES)
@@ -902,7 +916,4 @@ class SessionMachine(RuleBasedStateMachine):
 
 
 SessionMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-
-
-class TestAnyDialogue(SessionMachine.TestCase):
-    pytestmark = pytest.mark.rule("SMPP-2", "SMPP-5", "SMPP-6")
+TestAnyDialogue = pytest.mark.rule("SMPP-2", "SMPP-5", "SMPP-6")(SessionMachine.TestCase)

@@ -28,8 +28,7 @@ FRAMES = [
 @pytest.mark.parametrize("body", [BindReceiver, BindTransceiver, BindTransmitter, Outbind])
 def test_the_password_is_painted_over_and_the_rest_is_as_it_was(body):
     frame = redacted(encode(body(system_id="telcod", password="geheim"), sequence_number=7))
-    pdu = decode(frame)
-    assert pdu.body == body(system_id="telcod", password="******")
+    assert decode(frame)[3] == body(system_id="telcod", password="******")
     assert b"geheim" not in frame
 
 

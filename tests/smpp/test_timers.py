@@ -1,9 +1,11 @@
 """The timers are one table, whole and sound."""
 
+from typing import Annotated
+
 import msgspec
 import pytest
 
-from telcod.smpp.timers import TIMERS, Timers
+from telcod.smpp.timers import TIMERS, Timers, _row
 
 pytestmark = pytest.mark.rule("SMPP-6")
 
@@ -22,6 +24,11 @@ def test_configuration_out_of_range_is_refused(row):
         with pytest.raises(msgspec.ValidationError, match=row.name):
             msgspec.convert({row.name: value}, Timers)
     assert getattr(msgspec.convert({row.name: row.most}, Timers), row.name) == row.most
+
+
+def test_a_timer_without_a_sentence_does_not_get_into_the_table():
+    with pytest.raises(TypeError, match="nap_s"):
+        _row("nap_s", Annotated[float, msgspec.Meta(ge=1, le=2)])
 
 
 def test_an_unknown_timer_is_an_error():

@@ -168,10 +168,12 @@ CREATE TABLE outbox_sms (
   attempts INT8 NOT NULL,
   done_at INT8 NOT NULL,
   link TEXT NOT NULL,
-  message_id TEXT NOT NULL
+  message_id TEXT NOT NULL,
+  receipt INT8 NOT NULL
 );
 
 CREATE INDEX outbox_sms_pending ON outbox_sms (seq) WHERE state = 0;
+CREATE INDEX outbox_sms_receipt ON outbox_sms (message_id) WHERE message_id <> '';
 
 CREATE TABLE smsc_connection (
   id INT8 NOT NULL PRIMARY KEY,

@@ -1,0 +1,52 @@
+"""What the daemon itself writes: that it started, and which tariffs it has used (DESIGN 5, F38)."""
+
+from typing import Final
+
+from handlers.common import write_audit
+from telcod.rows import META, TARIFF_SEEN, Meta, TariffSeen
+from telcod.tx import Tx
+from telcod.types import Reply, Request
+
+BOOTS: Final = "boots"
+
+
+def start(request: Request, tx: Tx) -> Reply:
+    """Count the start, and hold the tariffs to their word: one that was valid may never change.
+
+    Replies `daemon.started` with the count, or `tariff.changed` with the names of those that did.
+    """
+    changed = _changed_tariffs(tx)
+    if changed:
+        return Reply("tariff.changed", data={"tariffs": changed})
+    before = tx.get(META, BOOTS)
+    boots = 1 + (int(before.value) if before else 0)
+    tx.put(META, Meta(BOOTS, str(boots)))
+    _note_tariffs(tx)
+    return Reply("daemon.started", data={"boots": boots})
+
+
+def reload(request: Request, tx: Tx) -> Reply:
+    """Take note of the tariffs of a reload, by the same rule."""
+    changed = _changed_tariffs(tx)
+    if changed:
+        return Reply("tariff.changed", data={"tariffs": changed})
+    _note_tariffs(tx)
+    write_audit(tx, request, "reload", "rules")
+    return Reply("daemon.reloaded")
+
+
+def _changed_tariffs(tx: Tx) -> list[str]:
+    found = []
+    for tariff in tx.rules.tariffs.tariffs:
+        seen = tx.get(TARIFF_SEEN, tariff.id)
+        was_valid = seen is not None and seen.valid_from <= tx.now_ms
+        if seen is not None and was_valid and seen.hash != tariff.fingerprint():
+            found.append(tariff.id)
+    return sorted(found)
+
+
+def _note_tariffs(tx: Tx) -> None:
+    for tariff in tx.rules.tariffs.tariffs:
+        row = TariffSeen(tariff.id, tariff.valid_from_ms, tariff.fingerprint())
+        if tx.get(TARIFF_SEEN, tariff.id) != row:
+            tx.put(TARIFF_SEEN, row)

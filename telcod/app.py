@@ -1,0 +1,347 @@
+"""The composition root: the only file that knows everybody (DESIGN 3).
+
+`Daemon` opens the books, starts the writer, the links, the clock's work and HTTP, says in one line when each is there, and
+takes them down in the opposite order: no new work, last batch committed, unbind, close (CLI-1).
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import SystemRandom
+from typing import Final
+
+import structlog
+import uvloop
+
+import handlers
+from telcod import __version__, log
+from telcod.clock import Clock, ClockGuard, SystemClock
+from telcod.days import HOUR_MS
+from telcod.engine import Batcher, BatchStats, Engine
+from telcod.errors import NotStarted, TelcodError
+from telcod.metrics import Metrics
+from telcod.msisdn import Msisdn, NumberError
+from telcod.msisdn import parse as parse_number
+from telcod.passwords import PasswordHashes
+from telcod.rows import TOKEN, OutboxSms, Token
+from telcod.rulebook import RulesError, load_rules
+from telcod.scheduler import Scheduler
+from telcod.settings import Settings
+from telcod.smpp.gateway import Gateway
+from telcod.smpp.inbox import Inbox
+from telcod.smpp.link import Link
+from telcod.smpp.redelivery import Redelivery
+from telcod.smpp.sender import Sender
+from telcod.storage.readers import SqliteReader
+from telcod.storage.snapshot import back_up
+from telcod.storage.sqlite import SqliteStore
+from telcod.types import Answer, Channel, Request
+from telcod.vault import Vault
+from telcod.web.ports import BackupDone, LinkStatus, Status
+from telcod.web.server import WebLimits, WebServer, control_socket_path
+
+DRAIN_S: Final = 5.0
+
+_log = structlog.get_logger("telcod.app")
+
+
+def run_daemon(settings: Settings) -> None:
+    """Run in the foreground until SIGTERM or SIGINT (CLI-1).
+
+    Raises:
+        NotStarted: It can't start as it is set up; the message says why and what to do.
+        StoreFailed: The disk failed while it ran; what was not answered will be sent again by its peers.
+    """
+    log.configure(level=settings.log.level, form=settings.log.format)
+    uvloop.run(_run_with_signals(settings))
+
+
+async def _run_with_signals(settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    daemon = Daemon(settings, told=_tell)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
+    await daemon.run(stop)
+
+
+def _tell(line: str) -> None:
+    """The few lines that a person in front of it waits for go to standard output; logs go to standard error."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+class Daemon:
+    """One telcod.
+
+    Args:
+        settings: What to open and where to listen.
+        clock: The time; tests move their own.
+        told: Gets a line when a link is bound, HTTP listens, and at the end.
+        links: Made from the settings unless tests give their own.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None, told: Callable[[str], None] = lambda line: None) -> None:
+        self.settings: Final = settings
+        self.clock: Final = clock or SystemClock()
+        self.metrics: Final = Metrics()
+        self.guard: Final = ClockGuard(wall_ms=self.clock.wall_ms(), monotonic_s=self.clock.monotonic_s())
+        self.ready: Final = asyncio.Event()
+        self._told: Final = told
+        self._started_s: Final = self.clock.monotonic_s()
+        self._failed: TelcodError | None = None
+        self._reload: Final = asyncio.Event()
+        self._stop: asyncio.Event | None = None
+        self.rules = load_rules(settings)
+        self.web: WebServer
+        self.gateway: Gateway
+        self.engine: Engine
+        self.reader: SqliteReader
+        self.path: Final = self._database()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set or the store fails.
+
+        Raises:
+            NotStarted: See `run_daemon`.
+            StoreFailed: The store failed; everything that waited was told to try again.
+        """
+        self._stop = stop
+        store = SqliteStore.open(self.path)
+        hashes = PasswordHashes()
+        try:
+            batcher = Batcher(store, self.rules, handlers.ROUTES, self.clock, self._vault())
+            boot = self._start_books(batcher)
+            self.engine = Engine(batcher, queue_max=self.settings.engine.queue_max, batch_max=self.settings.engine.batch_max)
+            self.engine.on_failed = self._store_failed
+            self.engine.on_batch = self._count_batch
+            self._wire(boot, hashes)
+            doubt = self.gateway.recover(store)
+            self.web = WebServer(
+                self,
+                host=self.settings.http.host,
+                port=self.settings.http.port,
+                control_socket=control_socket_path(self.settings),
+                limits=WebLimits(
+                    rate_per_s=self.settings.http.rate_per_s,
+                    burst=self.settings.http.burst,
+                    allow_from=self.settings.http.allow_from,
+                ),
+            )
+            self.web.bind()
+            _log.info("daemon.started", version=__version__, boot=boot, in_doubt=doubt)
+            self.engine.start(asyncio.get_running_loop())
+            async with SqliteReader(self.path) as self.reader:
+                await self._serve(stop)
+        finally:
+            hashes.close()
+            store.close()
+        self._told("telcod has stopped")
+        if self._failed is not None:
+            raise self._failed
+
+    async def _serve(self, stop: asyncio.Event) -> None:
+        scheduler = Scheduler(self.reader, self.engine, self.clock, self.guard, lambda: self.rules.limits.texts)
+        async with asyncio.TaskGroup() as group:
+            web = group.create_task(self.web.run(), name="http")
+            work = [
+                group.create_task(scheduler.run(), name="scheduler"),
+                group.create_task(self._reload_when_asked(), name="reload"),
+                group.create_task(self._gauge(), name="gauges"),
+            ]
+            links = group.create_task(self.gateway.run(self.reader), name="smpp")
+            self._told(f"HTTP listens on http://{self.settings.http.host}:{self.web.port}")
+            self.ready.set()
+            await stop.wait()
+            self._told("telcod is stopping")
+            for task in work:
+                task.cancel()
+            await self.gateway.stop(drain_s=DRAIN_S)
+            links.cancel()
+            await self.engine.stop()
+            self.web.stop()
+            await asyncio.wait([web])
+
+    # -- what web and command line ask (`telcod.web.ports.Backend`)
+
+    async def submit(self, request: Request) -> Answer:
+        """See `Engine.submit`."""
+        return await self.engine.submit(request)
+
+    def health(self) -> list[str]:
+        """Why the daemon is not alive; nothing when it is."""
+        return ["the writer has stopped"] if self.engine.failed else []
+
+    def ready_lacks(self) -> list[str]:
+        """What is missing to serve."""
+        missing = self.health()
+        if self.engine.full:
+            missing.append("the disk is full")
+        if not any(link.bound for link in self.gateway.links):
+            missing.append("no SMPP link is bound")
+        return missing
+
+    async def status(self) -> Status:
+        """How the daemon stands."""
+        links = [
+            LinkStatus(
+                name=link.name,
+                host=link.settings.host,
+                port=link.settings.port,
+                short_codes=link.short_codes,
+                bound=link.bound,
+                last_error=link.last_error,
+                outstanding=sum(connection.outstanding for connection in link.state.connections),
+            )
+            for link in self.gateway.links
+        ]
+        return Status(
+            version=__version__,
+            uptime_s=int(self.clock.monotonic_s() - self._started_s),
+            links=tuple(links),
+            queue_requests=self.engine.waiting,
+            outbox_pending=await self.reader.count_pending(),
+            commit_ms=self.engine.commit_ms,
+            clock_jumped=self.guard.jumped,
+        )
+
+    async def tokens(self) -> Sequence[Token]:
+        """All bearer tokens, by hash."""
+        return await self.reader.all(TOKEN)
+
+    async def backup(self, path: Path) -> BackupDone:
+        """Copy the books as of now, while they are written."""
+        return await asyncio.to_thread(back_up, self.path, path)
+
+    def parse_number(self, text: str) -> Msisdn | NumberError:
+        """A number in any form of NUM-1."""
+        return parse_number(text, self.rules.old_prefixes)
+
+    def confirm_clock(self) -> bool:
+        """A person says that the wall clock is right; whether it had jumped."""
+        jumped = self.guard.jumped
+        self.guard.confirm()
+        return jumped
+
+    def reload_soon(self) -> None:
+        """Read tariffs, messages, keywords and limits again (SIGHUP); a mistake in them leaves the old ones in force."""
+        self._reload.set()
+
+    # -- building
+
+    def _database(self) -> Path:
+        path = self.settings.sqlite_path_or_none()
+        if path is None:
+            raise NotStarted("store.url names a server", what_to_do="Set store.url to sqlite:///path/to/telcod.db.")
+        return path.resolve()
+
+    def _vault(self) -> Vault:
+        secret = self.settings.security.secret
+        try:
+            if secret is not None:
+                return Vault(bytes.fromhex(secret.reveal()))
+            return Vault.of_file(self.path.with_name(self.path.name + ".key"))
+        except (ValueError, OSError) as error:
+            raise NotStarted(
+                "the installation's secret is not 64 hexadecimal digits, or can't be read",
+                what_to_do="Look at [security] secret, or at the .key file beside the database.",
+            ) from error
+
+    def _start_books(self, batcher: Batcher) -> int:
+        answer = batcher.run([Request("daemon.start", channel=Channel.CLOCK)]).results[0]
+        if not isinstance(answer, Answer) or answer.data is None:
+            raise NotStarted("the books can't be written")
+        if answer.outcome == "tariff.changed":
+            raise NotStarted(
+                f"a tariff that was valid already has changed: {answer.data['tariffs']}",
+                what_to_do="Put the old file back, and add a new one with a later valid_from.",
+            )
+        if answer.outcome != "daemon.started":
+            raise NotStarted(f"the books can't be opened: {answer.outcome}")
+        return int(str(answer.data["boots"]))
+
+    def _wire(self, boot: int, hashes: PasswordHashes) -> None:
+        loop = asyncio.get_running_loop()
+        clock = self.clock
+        redelivery = Redelivery()
+        gateway = Gateway(self.engine, redelivery, self.metrics, clock, boot=boot, told=self._told)
+        smpp = self.settings.smpp
+        gateway.links = tuple(
+            Link(settings, smpp.timers, gateway, rng=SystemRandom(), clock=clock.monotonic_s) for settings in smpp.links
+        )
+        gateway.inbox = Inbox(
+            self.engine,
+            lambda: self.rules.dispatcher,
+            self.engine.vault,
+            hashes,
+            redelivery,
+            self.metrics,
+            clock=clock.monotonic_s,
+            connection_id=gateway.connection_id,
+            call_soon_threadsafe=loop.call_soon_threadsafe,
+        )
+        gateway.sender = Sender(
+            gateway.links,
+            self.engine.settle,
+            wall_ms=clock.wall_ms,
+            clock=clock.monotonic_s,
+            metrics=self.metrics,
+            valid_ms=lambda: self.rules.limits.texts.reply_valid_h * HOUR_MS,
+        )
+        self.engine.on_outbox = self._outbox
+        self.gateway = gateway
+
+    # -- while it runs
+
+    def _outbox(self, rows: Sequence[OutboxSms]) -> None:
+        self.metrics.replies.inc(len(rows))
+        self.gateway.sender.take(rows)
+
+    def _count_batch(self, stats: BatchStats) -> None:
+        self.metrics.batch_committed(requests=stats.requests, commit_s=stats.commit_s, quarantined=stats.quarantined)
+        self.metrics.requests.inc(stats.requests)
+
+    def _store_failed(self, error: TelcodError) -> None:
+        """An fsync that failed is never tried again: stop answering, say so, exit (DESIGN 4)."""
+        _log.error("store.failed", error=str(error), what_to_do=error.what_to_do)
+        self._failed = error
+        if self._stop is not None:
+            self._stop.set()
+
+    async def _gauge(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self.metrics.queue_requests.set(self.engine.waiting)
+            self.metrics.outbox_pending_texts.set(self.gateway.sender.in_memory)
+            self.metrics.clock_jumped.set(int(self.guard.jumped))
+
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            await self.reload()
+
+    async def reload(self) -> bool:
+        """Swap the rules between two batches; False, and the old ones stay, when the files have mistakes."""
+        try:
+            rules = await asyncio.to_thread(load_rules, self.settings)
+        except RulesError as error:
+            _log.error("reload.refused", problems=[str(problem) for problem in error.problems])
+            self._told("reload refused, the old rules stay in force: " + "; ".join(str(p) for p in error.problems))
+            return False
+        before, self.rules = self.rules, rules
+        self.engine.replace_rules(rules)
+        answer = await self.engine.submit(Request("daemon.reload", channel=Channel.CLOCK, actor="SIGHUP"))
+        if answer.outcome == "tariff.changed":
+            self.rules = before
+            self.engine.replace_rules(before)
+            changed = (answer.data or {}).get("tariffs")
+            _log.error("reload.refused", tariffs=changed)
+            self._told(f"reload refused, the old rules stay in force: tariffs that were valid have changed: {changed}")
+            return False
+        _log.info("rules.reloaded")
+        self._told("rules were read again and are in force")
+        return True

@@ -1,0 +1,187 @@
+"""All SMPP links of the daemon, and what joins them to the books: inbox, sender, redelivery evidence (SMPP-1…6, DESIGN 4).
+
+One object for `LinkEvents`: it gives connections the numbers that the journal knows them by, keeps their evidence in the books,
+and hands messages to the inbox and answers to the sender.
+"""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
+
+import structlog
+
+from telcod.clock import Clock
+from telcod.metrics import Metrics
+from telcod.rows import MO, SMSC_CONNECTION, MoRow, SmscConnection
+from telcod.smpp.inbox import Inbox
+from telcod.smpp.link import Link
+from telcod.smpp.pdu import DataSm, DeliverSm
+from telcod.smpp.redelivery import DOUBT_S, Redelivery
+from telcod.smpp.sender import Reader, Sender
+
+BOOT_SHIFT: Final = 20
+TICK_S: Final = 1.0
+
+_log = structlog.get_logger("telcod.smpp.gateway")
+
+
+class Notes(Protocol):
+    """What the gateway needs of the engine besides `post`."""
+
+    def note_connection(self, row: SmscConnection) -> None:
+        """See `Engine.note_connection`."""
+
+
+class Journal(Protocol):
+    """What it needs of the store at start."""
+
+    def scan(self, table: Any, *, after: int = 0) -> Iterable[Any]:
+        """See `Store.scan`."""
+
+
+class Gateway:
+    """Implements `LinkEvents`; made by the composition root, which gives it `inbox`, `sender` and `links` before `run`."""
+
+    def __init__(
+        self, notes: Notes, redelivery: Redelivery, metrics: Metrics, clock: Clock, *, boot: int, told: Callable[[str], None]
+    ) -> None:
+        self._notes: Final = notes
+        self._redelivery: Final = redelivery
+        self._metrics: Final = metrics
+        self._clock: Final = clock
+        self._base: Final = boot << BOOT_SHIFT
+        self._told: Final = told
+        self._numbers: dict[tuple[str, int], int] = {}
+        self._count: Final = itertools.count(1)
+        self._rows: dict[int, SmscConnection] = {}
+        self._wake_refill = asyncio.Event()
+        self.inbox: Inbox
+        self.sender: Sender
+        self.links: tuple[Link, ...] = ()
+
+    async def run(self, reader: Reader) -> None:
+        """Keep all links and send what waits, until `stop`."""
+        self.sender.wake_backlog = self._wake_refill.set
+        async with asyncio.TaskGroup() as group:
+            links = [group.create_task(link.run(), name=f"smpp {link.name}") for link in self.links]
+            refill = group.create_task(self._refill(reader), name="smpp refill")
+            ticks = group.create_task(self._tick(), name="smpp tick")
+            if links:
+                await asyncio.wait(links)
+            else:
+                await asyncio.Event().wait()
+            refill.cancel()
+            ticks.cancel()
+
+    async def stop(self, *, drain_s: float) -> None:
+        """Nothing new; wait for what is under way; unbind."""
+        async with asyncio.TaskGroup() as group:
+            for link in self.links:
+                group.create_task(link.stop(drain_s=drain_s))
+
+    def connection_id(self, link: Link, connection: int) -> int:
+        """The number that the journal knows a connection by; unique over restarts."""
+        key = (link.name, connection)
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = self._base + next(self._count)
+        return number
+
+    def recover(self, journal: Journal) -> int:
+        """Read back what is in doubt from before the start; how many messages that is."""
+        now_ms, now_s = self._clock.wall_ms(), self._clock.monotonic_s()
+        since_ms = now_ms - int(DOUBT_S * 1_000)
+        rows = {row.id: row for row in journal.scan(SMSC_CONNECTION)}
+        doubtful = {number: row for number, row in rows.items() if not row.down_at or row.down_at >= since_ms}
+        if not doubtful:
+            return 0
+        found = 0
+        after = min(row.confirmed_seq for row in doubtful.values())
+        mo: MoRow
+        for mo in journal.scan(MO, after=after):
+            connection = doubtful.get(mo.connection)
+            if connection is None or mo.seq <= connection.confirmed_seq or mo.at < since_ms:
+                continue
+            self._redelivery.doubt(mo.fingerprint, mo.seq, age_s=(now_ms - mo.at) / 1_000, now=now_s)
+            found += 1
+        for row in doubtful.values():
+            if not row.down_at:
+                self._notes.note_connection(_replaced(row, down_at=now_ms))
+        return found
+
+    # -- what the links tell (`LinkEvents`)
+
+    def on_deliver(self, link: Link, connection: int, sequence: int, body: DeliverSm | DataSm) -> None:
+        """See `LinkEvents.on_deliver`."""
+        self.inbox.take(link, connection, sequence, body)
+
+    def on_submit_done(self, link: Link, token: Any, status: int, message_id: str) -> None:
+        """See `LinkEvents.on_submit_done`."""
+        self.sender.on_submit_done(link, token, status, message_id)
+
+    def on_submit_unknown(self, link: Link, token: Any) -> None:
+        """See `LinkEvents.on_submit_unknown`."""
+        self.sender.on_submit_unknown(link, token)
+
+    def on_ready(self, link: Link) -> None:
+        """See `LinkEvents.on_ready`."""
+        self.sender.on_ready(link)
+
+    def on_connection(self, link: Link, connection: int, up: bool) -> None:  # noqa: FBT001  (the protocol's)
+        """Evidence: from now on answers are written to this connection, or no more (DESIGN 4)."""
+        number = self.connection_id(link, connection)
+        now_ms = self._clock.wall_ms()
+        if up:
+            row = SmscConnection(number, link.name, up_at=now_ms, down_at=0, confirmed_seq=0, last_seq=0)
+            self._redelivery.connection_up(number)
+            self._told(f"link {link.name} is bound to {link.settings.host}:{link.settings.port}")
+        else:
+            row = _replaced(self._rows.pop(number), down_at=now_ms)
+            self._redelivery.connection_down(number, now=self._clock.monotonic_s())
+            self._numbers.pop((link.name, connection), None)
+            self._told(f"link {link.name} is no longer bound to {link.settings.host}:{link.settings.port}")
+        if up:
+            self._rows[number] = row
+        self._notes.note_connection(row)
+        self._metrics.link(link.name).bound.set(int(link.bound))
+
+    def on_malformed(self, link: Link, command_id: int, reason: str) -> None:
+        """See `LinkEvents.on_malformed`."""
+        self._metrics.link(link.name).malformed.inc()
+        _log.warning("pdu.malformed", link=link.name, command_id=f"0x{command_id:08X}", reason=reason)
+
+    # -- by the clock
+
+    def tick(self) -> None:
+        """Once a second: what is confirmed goes into the books, what was to be tried again is."""
+        for number, seq in self._redelivery.confirmed(now=self._clock.monotonic_s()).items():
+            row = self._rows.get(number)
+            if row is not None:
+                self._rows[number] = _replaced(row, confirmed_seq=seq)
+                self._notes.note_connection(self._rows[number])
+        self.sender.on_time()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self.tick()
+
+    async def _refill(self, reader: Reader) -> None:
+        while True:
+            await self.sender.refill(reader)
+            await self._wake_refill.wait()
+            self._wake_refill.clear()
+
+
+def _replaced(row: SmscConnection, *, down_at: int | None = None, confirmed_seq: int | None = None) -> SmscConnection:
+    return SmscConnection(
+        row.id,
+        row.link,
+        row.up_at,
+        row.down_at if down_at is None else down_at,
+        row.confirmed_seq if confirmed_seq is None else max(row.confirmed_seq, confirmed_seq),
+        row.last_seq,
+    )
+
+

@@ -1,0 +1,206 @@
+"""From a deliver_sm to the engine, and the response back after COMMIT (SMPP-2, SMPP-3, KW, PAY-1).
+
+The way of one text: known already? → read → keyword → (a password is hashed, off the writer) → engine → COMMIT → deliver_sm_resp.
+No task and no future per message: what must be remembered until the commit is a small `_Ticket`.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+import structlog
+
+from telcod.dispatch import IGNORED_ROUTE, RECEIPT_ROUTE, Dispatcher
+from telcod.engine import PART_ROUTE, Result
+from telcod.errors import ESME_ROK, Overloaded, TelcodError, fate_of
+from telcod.metrics import Metrics, TextResult
+from telcod.msisdn import NumberError, from_address
+from telcod.smpp.consts import CommandStatus
+from telcod.smpp.incoming import Piece, Receipt, identity, read_incoming
+from telcod.smpp.link import Link
+from telcod.smpp.pdu import DataSm, DeliverSm
+from telcod.smpp.redelivery import Record, Redelivery
+from telcod.types import Channel, Mo, Request, SecretNeeded
+from telcod.vault import Vault
+
+HASHES_WAITING_MAX: Final = 64
+SOURCE_DIGITS_MIN: Final = 7
+STORED_TEXT_CHARS_MAX: Final = 1_000
+UNANSWERED: Final = (NumberError.NAME, NumberError.SHORT_CODE)  # KW-3: short codes and names are never answered.
+
+_log = structlog.get_logger("telcod.smpp.inbox")
+
+
+class Writer(Protocol):
+    """What the inbox needs of the engine."""
+
+    def post(self, request: Request, sink: Callable[[Request, Result], None]) -> bool:
+        """See `Engine.post`."""
+
+
+class Hasher(Protocol):
+    """Hashes passwords on a thread of its own."""
+
+    def submit(self, secret: str) -> Future[str]:
+        """Begin to hash; argon2id takes tens of milliseconds."""
+
+
+class _Ticket(NamedTuple):
+    """Where the response goes, and the evidence that it belongs to."""
+
+    link: Link
+    connection: int
+    sequence: int
+    data_sm: bool
+    record: Record
+
+
+class Inbox:
+    """Takes received messages of all links.
+
+    Args:
+        writer: The engine.
+        dispatcher: Gives the dispatcher in force; it changes with a reload.
+        vault: For fingerprints and sealed parts.
+        hasher: For passwords.
+        redelivery: The evidence, shared by all links.
+        metrics: Counts texts.
+        clock: Monotonic seconds.
+        connection_id: The number that the journal knows a connection by.
+        call_soon_threadsafe: Brings the result of a hash back to the loop's thread.
+    """
+
+    def __init__(  # noqa: PLR0913  (the composition root passes each)
+        self,
+        writer: Writer,
+        dispatcher: Callable[[], Dispatcher],
+        vault: Vault,
+        hasher: Hasher,
+        redelivery: Redelivery,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float],
+        connection_id: Callable[[Link, int], int],
+        call_soon_threadsafe: Callable[..., object],
+    ) -> None:
+        self._writer: Final = writer
+        self._dispatcher: Final = dispatcher
+        self._vault: Final = vault
+        self._hasher: Final = hasher
+        self._redelivery: Final = redelivery
+        self._metrics: Final = metrics
+        self._clock: Final = clock
+        self._connection_id: Final = connection_id
+        self._call_soon_threadsafe: Final = call_soon_threadsafe
+        self._hashes_waiting = 0
+
+    def take(self, link: Link, connection: int, sequence: int, body: DeliverSm | DataSm) -> None:
+        """Take one message; it will be answered by `link.respond`, after COMMIT."""
+        data_sm = isinstance(body, DataSm)
+        if body.destination_addr not in link.short_codes:
+            # No route for it here: said for good, or the SMSC would try for days.
+            _log.warning("text.misrouted", link=link.name, destination_addr=body.destination_addr[:21])
+            self._metrics.texts_received[TextResult.MISROUTED].inc()
+            link.respond(connection, sequence, CommandStatus.ESME_RINVDSTADR, data_sm=data_sm)
+            return
+        number = self._connection_id(link, connection)
+        fingerprint = self._vault.fingerprint(identity(body))
+        record, again = self._redelivery.take(fingerprint, number, now=self._clock())
+        ticket = _Ticket(link, connection, sequence, data_sm, record)
+        if again:
+            self._take_again(ticket)
+            return
+        request, secret = self._request(link, body, number, fingerprint)
+        if secret:
+            self._hash(request, secret, ticket)
+        else:
+            self._post(request, ticket)
+
+    def _take_again(self, ticket: _Ticket) -> None:
+        """The stored verdict and no second reply; while the first copy is being carried out, wait for it."""
+        self._metrics.redeliveries.inc()
+        self._metrics.texts_received[TextResult.REDELIVERED].inc()
+        record = ticket.record
+        _log.info("text.redelivered", link=ticket.link.name, journal=record.seq)
+        if record.seq:
+            self._respond(ticket, ESME_ROK)
+        else:
+            record.followers = (*record.followers, ticket)
+
+    def _request(
+        self, link: Link, body: DeliverSm | DataSm, connection: int, fingerprint: bytes
+    ) -> tuple[Request, str]:
+        """The request that a message makes, and the password in it, if any: never both in one value."""
+        short_code = body.destination_addr
+        address = from_address(body.source_addr, body.source_addr_ton, body.source_addr_npi)
+        known = not isinstance(address, NumberError)
+        source = str(address) if known else "".join(c for c in body.source_addr if c in "0123456789")
+        incoming = read_incoming(body, link.settings.default_alphabet)
+        mo = Mo(connection, source or body.source_addr[:21], fingerprint, "")
+        if isinstance(incoming, Receipt):
+            state = "delivered" if incoming.delivered else "undelivered"
+            args = (link.name, incoming.message_id, state if incoming.final else "on_the_way")
+            return Request(RECEIPT_ROUTE, args=args, short_code=short_code, mo=mo), ""
+        if not known and (address in UNANSWERED or len(source) < SOURCE_DIGITS_MIN):
+            return Request(IGNORED_ROUTE, short_code=short_code, mo=mo), ""
+        sender = int(address) if not isinstance(address, NumberError) else 0
+        if isinstance(incoming, Piece):
+            sealed = self._vault.seal(incoming.data)
+            mo = msgspec.structs.replace(mo, concat=incoming.concat, sealed=sealed, data_coding=incoming.data_coding)
+            return Request(PART_ROUTE, sender=sender, short_code=short_code, mo=mo), ""
+        parsed = self._dispatcher().parse(short_code, incoming.text)
+        if not parsed.secret_bearing:
+            mo = Mo(connection, mo.source, fingerprint, incoming.text[:STORED_TEXT_CHARS_MAX])
+        return Request(parsed.route, sender=sender, args=parsed.args, short_code=short_code, mo=mo), parsed.secret
+
+    def _post(self, request: Request, ticket: _Ticket) -> None:
+        if not self._writer.post(request, partial(self._done, ticket)):
+            self._refuse(ticket, Overloaded("too many requests are waiting"))
+
+    def _hash(self, request: Request, secret: str, ticket: _Ticket) -> None:
+        """A password is hashed on a thread of its own; a flood of them is refused, not queued."""
+        if self._hashes_waiting >= HASHES_WAITING_MAX:
+            self._refuse(ticket, Overloaded("too many passwords wait to be hashed"))
+            return
+        self._hashes_waiting += 1
+        future = self._hasher.submit(secret)
+        future.add_done_callback(lambda done: self._call_soon_threadsafe(self._hashed, request, ticket, done))
+
+    def _hashed(self, request: Request, ticket: _Ticket, done: Future[str]) -> None:
+        self._hashes_waiting -= 1
+        if done.cancelled() or done.exception() is not None:
+            self._refuse(ticket, Overloaded("a password could not be hashed"))
+            return
+        self._post(msgspec.structs.replace(request, secret_hash=done.result()), ticket)
+
+    def _done(self, ticket: _Ticket, request: Request, result: Result) -> None:
+        """After COMMIT, on the loop's thread: the only place from which a text is answered OK."""
+        if isinstance(result, SecretNeeded):
+            self._hash(request, result.secret, ticket)
+            return
+        if isinstance(result, TelcodError):
+            self._refuse(ticket, result)
+            return
+        ticket.record.seq = result.seq
+        counted = TextResult.ANSWERED if result.text else TextResult.SILENT
+        self._metrics.texts_received[TextResult.QUARANTINED if result.outcome == "ours.sorry" else counted].inc()
+        self._respond(ticket, ESME_ROK)
+        followers, ticket.record.followers = ticket.record.followers, ()
+        for follower in followers:
+            self._respond(follower, ESME_ROK)
+
+    def _respond(self, ticket: _Ticket, status: int) -> None:
+        written = ticket.link.respond(ticket.connection, ticket.sequence, status, data_sm=ticket.data_sm)
+        self._redelivery.answered(ticket.record, written=written, now=self._clock())
+
+    def _refuse(self, ticket: _Ticket, error: TelcodError) -> None:
+        """Nothing was kept: the SMSC keeps the message and tries again."""
+        overloaded = isinstance(error, Overloaded)
+        self._metrics.texts_received[TextResult.OVERLOADED if overloaded else TextResult.UNAVAILABLE].inc()
+        self._redelivery.refused(ticket.record)
+        status = fate_of(error).smpp_status
+        for waiting in (ticket, *ticket.record.followers):
+            waiting.link.respond(waiting.connection, waiting.sequence, status, data_sm=waiting.data_sm)
+        ticket.record.followers = ()

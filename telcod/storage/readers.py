@@ -1,0 +1,91 @@
+"""Asynchronous readers of the books: aiosqlite on a read-only connection, beside the writer (DESIGN 2).
+
+WAL lets them read the last commit while the writer writes.  They never write and never checkpoint.  Each query is a short
+transaction of its own, so that no reader pins the log.
+"""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiosqlite
+
+from telcod.errors import Unavailable
+from telcod.rows import OUTBOX_SMS, OutboxSms, Row, Table
+from telcod.storage.memory import MemoryStore
+
+_OUTBOX_COLUMNS: Final = ", ".join(OUTBOX_SMS.columns)
+_PENDING: Final = f"SELECT {_OUTBOX_COLUMNS} FROM outbox_sms WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  (constants)
+_DUE: Final = "SELECT msisdn, period_no FROM subscription WHERE next_at > 0 AND next_at <= ? ORDER BY next_at LIMIT ?"
+
+
+class SqliteReader:
+    """One read-only connection; `async with` opens and closes it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path: Final = path
+        self._db: aiosqlite.Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        self._db = await aiosqlite.connect(f"file:{self._path}?mode=ro", uri=True)
+        await self._db.execute("PRAGMA query_only = ON")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._db is not None:
+            await self._db.close()
+
+    async def pending_sms(self, *, after: int, most: int) -> list[OutboxSms]:
+        """See `Store.pending_sms`."""
+        return [OutboxSms(*row) for row in await self.rows(_PENDING, (after, most))]
+
+    async def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
+        """See `Store.due_subscriptions`."""
+        return [(row[0], row[1]) for row in await self.rows(_DUE, (now_ms, most))]
+
+    async def count_pending(self) -> int:
+        """How many texts still wait to be sent."""
+        rows = await self.rows("SELECT COUNT(*) FROM outbox_sms WHERE state = 0", ())
+        return int(rows[0][0])
+
+    async def all(self, table: Table[Any]) -> list[Any]:
+        """All rows of a small table."""
+        names = ", ".join(table.columns)
+        return [table.row(*row) for row in await self.rows(f"SELECT {names} FROM {table.name}", ())]  # noqa: S608  (constants)
+
+    async def one(self, table: Table[Any], key: Any) -> Row | None:
+        """A row by its one-column key."""
+        names = ", ".join(table.columns)
+        sql = f"SELECT {names} FROM {table.name} WHERE {table.key[0]} = ?"  # noqa: S608  (constants)
+        rows = await self.rows(sql, (key,))
+        return table.row(*rows[0]) if rows else None
+
+    async def rows(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
+        """Run one query.
+
+        Raises:
+            Unavailable: The file can't be read now.
+        """
+        if self._db is None:
+            raise Unavailable("the books are not open for reading")
+        try:
+            return list(await self._db.execute_fetchall(sql, values))
+        except aiosqlite.Error as error:
+            raise Unavailable(f"{self._path.name}: {error}") from error
+
+
+class MemoryReader:
+    """The same over a store in memory, for tests."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store: Final = store
+
+    async def pending_sms(self, *, after: int, most: int) -> list[OutboxSms]:
+        """See `Store.pending_sms`."""
+        return self._store.pending_sms(after=after, most=most)
+
+    async def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
+        """See `Store.due_subscriptions`."""
+        return self._store.due_subscriptions(now_ms=now_ms, most=most)

@@ -1,0 +1,123 @@
+"""Who calls: bearer tokens by their hash and scope, or the peer of the control socket (CLI-7, HTTP-1).
+
+Whoever may open the control socket (file mode 600) may do anything, and is told apart by the
+system's user, not by what he says.  The tokens' table is read again when a token was made or
+revoked here, and after a second anyway, in case another daemon did.
+"""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from litestar.connection import ASGIConnection
+from litestar.handlers.base import BaseRouteHandler
+
+from telcod.clock import Clock
+from telcod.errors import Refusal
+from telcod.rows import Token
+from telcod.vault import token_hash
+from telcod.web.limits import Buckets
+from telcod.web.ports import Backend
+from telcod.web.scopes import Scope
+from telcod.web.staff_requests import Refused
+
+TOKEN_PREFIX: Final = "telcod_"  # noqa: S105  (helps secret scanners to find a leaked one)
+TOKEN_BYTES: Final = 32
+AUTHORIZATION_CHARS_MAX: Final = 300
+TOKENS_KNOWN_S: Final = 1.0
+SCOPES: Final = "scopes"  # the key of a route's `opt`
+
+
+class Caller(NamedTuple):
+    """Who calls.  `actor` is what the audit log says."""
+
+    name: str
+    scope: Scope
+    actor: str
+
+
+def new_token() -> str:
+    """A bearer token; shown once, kept as a hash only."""
+    return TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
+
+
+class TokenBook:
+    """The tokens in use, by hash."""
+
+    def __init__(self, backend: Backend, clock: Clock) -> None:
+        self._backend: Final = backend
+        self._clock: Final = clock
+        self._by_hash: dict[str, Token] = {}
+        self._read_s: float | None = None
+        self._changes = 0
+
+    def forget(self) -> None:
+        """Read the table again when the next call comes."""
+        self._read_s = None
+        self._changes += 1
+
+    async def find(self, token: str) -> Token | None:
+        """The row of a token that may be used; None for an unknown or revoked one."""
+        now_s = self._clock.monotonic_s()
+        if self._read_s is None or now_s - self._read_s > TOKENS_KNOWN_S:
+            changes = self._changes
+            by_hash = _in_use(await self._backend.tokens())
+            if changes == self._changes:  # else a token was made or revoked while we read
+                self._by_hash, self._read_s = by_hash, now_s
+            return by_hash.get(token_hash(token))
+        # By hash in a dictionary: the time it takes tells nothing of a token.
+        return self._by_hash.get(token_hash(token))
+
+
+class Gatekeeper:
+    """Lets a call through to a route, or says why not; leaves the `Caller` in `request.auth`."""
+
+    def __init__(self, tokens: TokenBook, clock: Clock, buckets: Buckets, *, control: bool) -> None:
+        self._tokens: Final = tokens
+        self._clock: Final = clock
+        self._buckets: Final = buckets
+        self._control: Final = control
+
+    async def guard(
+        self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler
+    ) -> None:
+        """A Litestar guard: runs before the body is read.
+
+        Raises:
+            Refused: No or an unknown token, a scope that is not enough, or too many calls.
+        """
+        scopes: Sequence[Scope] = handler.opt.get(SCOPES, ())
+        if not scopes:
+            return
+        if self._control:
+            client = connection.client
+            actor = f"cli:{client.host if client else 'unknown'}"
+            connection.scope["auth"] = Caller(actor, Scope.ADMIN, actor)
+            return
+        caller = await self._caller(connection.headers.get("authorization", ""))
+        if caller.scope not in scopes:
+            raise Refused(
+                Refusal.NOT_PERMITTED,
+                f"a token of scope {caller.scope} may not do this",
+                what_to_do=f"Use one of scope {' or '.join(scopes)}.",
+            )
+        if not self._buckets.may_call(caller.name, now_s=self._clock.monotonic_s()):
+            raise Refused(Refusal.TOO_OFTEN, "this token is used too often")
+        connection.scope["auth"] = caller
+
+    async def _caller(self, authorization: str) -> Caller:
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or len(authorization) > AUTHORIZATION_CHARS_MAX:
+            raise Refused(Refusal.NOT_AUTHENTICATED, "there is no bearer token")
+        found = await self._tokens.find(token.strip())
+        if found is None:
+            raise Refused(
+                Refusal.NOT_AUTHENTICATED,
+                "the token is unknown or revoked",
+                what_to_do="Make one by `telcod token create`.",
+            )
+        return Caller(found.name, Scope(found.scope), f"token:{found.name}")
+
+
+def _in_use(tokens: Sequence[Token]) -> dict[str, Token]:
+    return {token.hash: token for token in tokens if not token.revoked_at}

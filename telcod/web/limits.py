@@ -1,0 +1,78 @@
+"""How much a caller may ask, and from where (HTTP-4).  Pure: the time is an argument.
+
+A token bucket per caller: `burst` calls at once, `rate_per_s` over time.  The table of callers is
+bounded: names of tokens are few, and the longest idle one goes first.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Final
+
+import msgspec
+
+CALLERS_MAX: Final = 10_000
+
+
+class WebLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The limits of `[http]`.
+
+    `rate_per_s` is calls a second and token, 0 is no limit; `burst` how many may come at once;
+    `allow_from` the networks (`10.0.0.0/8`) that may call at all, none named is everybody.
+    """
+
+    rate_per_s: int = 0
+    burst: int = 50
+    allow_from: tuple[str, ...] = ()
+    body_bytes_max: int = 64 * 1024
+    connections_max: int = 1_000
+
+
+class Buckets:
+    """The token buckets of all callers."""
+
+    def __init__(self, *, rate_per_s: int, burst: int) -> None:
+        self._rate_per_s: Final = rate_per_s
+        self._burst: Final = max(burst, 1)
+        self._full: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def may_call(self, caller: str, *, now_s: float) -> bool:
+        """Whether this call is within the limit; if it is, it counts.
+
+        Args:
+            caller: Who calls.
+            now_s: Monotonic seconds.
+        """
+        if self._rate_per_s <= 0:
+            return True
+        level, at_s = self._full.pop(caller, (self._burst, now_s))
+        level = min(self._burst, level + (now_s - at_s) * self._rate_per_s)
+        allowed = level >= 1
+        self._full[caller] = (level - 1 if allowed else level, now_s)
+        if len(self._full) > CALLERS_MAX:
+            self._full.popitem(last=False)
+        return allowed
+
+
+class AllowList:
+    """The networks that may call."""
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        """
+        Raises:
+            ValueError: One of them is no network.
+        """
+        self._networks: Final[tuple[IPv4Network | IPv6Network, ...]] = tuple(
+            ip_network(network, strict=False) for network in networks
+        )
+
+    def admits(self, address: str) -> bool:
+        """Whether an address may call; what is no address may only if everybody may."""
+        if not self._networks:
+            return True
+        try:
+            ip = ip_address(address)
+        except ValueError:
+            return False
+        mapped = getattr(ip, "ipv4_mapped", None)
+        return any((mapped or ip) in network for network in self._networks)

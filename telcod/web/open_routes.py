@@ -1,0 +1,69 @@
+"""Routes that need no token: is it alive, is it ready, its numbers (HTTP-3)."""
+
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, Response, get
+from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
+
+from telcod.metrics import CONTENT_TYPE
+from telcod.web.ports import Backend
+
+RETRY_AFTER_S: Final = "5"
+
+
+class Health(msgspec.Struct, frozen=True):
+    """Whether the process does its work; if not, `broken` says why and it should be restarted."""
+
+    alive: bool
+    broken: tuple[str, ...] = ()
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether it can serve; if not, `missing` says what it lacks."""
+
+    ready: bool
+    missing: tuple[str, ...] = ()
+
+
+AnyRequest = Request[Any, Any, Any]
+
+
+def backend_of(request: AnyRequest) -> Backend:
+    """The daemon that the application was made for."""
+    backend: Backend = request.app.state.backend
+    return backend
+
+
+@get("/healthz", summary="Whether telcod is alive", tags=["open"], sync_to_thread=False)
+def healthz(request: AnyRequest) -> Response[Health]:
+    """200 while the writer works, 503 with the reason when it does not."""
+    broken = tuple(backend_of(request).health())
+    return _answer(Health(not broken, broken), fine=not broken)
+
+
+@get("/readyz", summary="Whether telcod can serve", tags=["open"], sync_to_thread=False)
+def readyz(request: AnyRequest) -> Response[Readiness]:
+    """200 when the store can be written and a link is bound, 503 with what is missing."""
+    backend = backend_of(request)
+    missing = (*backend.health(), *backend.ready())
+    return _answer(Readiness(not missing, missing), fine=not missing)
+
+
+@get("/metrics", summary="Numbers for Prometheus", tags=["open"], sync_to_thread=False)
+def metrics(request: AnyRequest) -> Response[bytes]:
+    """The text format of Prometheus."""
+    return Response(
+        backend_of(request).metrics.render(), media_type=CONTENT_TYPE, headers=_NOT_STORED
+    )
+
+
+_NOT_STORED: Final = {"Cache-Control": "no-store"}
+ROUTES: Final = (healthz, readyz, metrics)
+
+
+def _answer(body: Any, *, fine: bool) -> Response[Any]:
+    if fine:
+        return Response(body, status_code=HTTP_200_OK, headers=_NOT_STORED)
+    headers = {**_NOT_STORED, "Retry-After": RETRY_AFTER_S}
+    return Response(body, status_code=HTTP_503_SERVICE_UNAVAILABLE, headers=headers)

@@ -1,0 +1,142 @@
+"""Everything that goes wrong in a call, as `application/problem+json` (HTTP-1); never a stack trace.
+
+`code` is for programs, `detail` and `what_to_do` are one sentence each for people, `errors` names
+the fields.  Status and Retry-After come from the one table, `telcod.errors.FATES`.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, MethodNotAllowedException, ValidationException
+
+from telcod.errors import (
+    FATES,
+    KeyReused,
+    LedgerCorrupt,
+    Overloaded,
+    Refusal,
+    TelcodError,
+    Unavailable,
+    fate_of,
+)
+from telcod.web.staff_requests import Refused
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+_CODES: Final[Mapping[type[Exception], str]] = {
+    Overloaded: "overloaded",
+    Unavailable: "unavailable",
+    KeyReused: "key_reused",
+}
+_BY_STATUS: Final = {FATES[refusal].http_status: refusal for refusal in reversed(Refusal)}
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class FieldProblem(msgspec.Struct, frozen=True):
+    """A field that is wrong, and why."""
+
+    field: str
+    reason: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """A problem as RFC 9457 has it, with `code`, `what_to_do` and `errors` of our own."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+    what_to_do: str = ""
+    errors: tuple[FieldProblem, ...] = ()
+
+
+def problem_of(error: Exception) -> tuple[Problem, int]:
+    """How an exception is told, and after how many seconds to try again (0: it does not help)."""
+    if isinstance(error, Refused):
+        fate = fate_of(error.refusal)
+        fields = (FieldProblem(error.field, str(error)),) if error.field else ()
+        told = _problem(fate.http_status, error.refusal.value, str(error), error.what_to_do, fields)
+        return told, fate.retry_after_s
+    if isinstance(error, TelcodError):
+        fate = fate_of(error)
+        code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), "failed")
+        # What the disk or the database said is for the log, not for a caller.
+        detail = str(error) if code != "failed" or fate.http_status < 500 else "telcod failed"  # noqa: PLR2004
+        return _problem(fate.http_status, code, detail, error.what_to_do), fate.retry_after_s
+    if isinstance(error, HTTPException) and error.status_code < 500:  # noqa: PLR2004
+        return _of_framework(error), 0
+    fate = fate_of(error)
+    what_to_do = "It is in the log; tell whoever runs telcod."
+    code = "unavailable" if isinstance(error, LedgerCorrupt) else "failed"
+    return _problem(fate.http_status, code, "telcod failed", what_to_do), fate.retry_after_s
+
+
+def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The edge of one HTTP request: log what nobody foresaw, answer everything."""
+    problem, retry_after_s = problem_of(error)
+    if problem.code == "failed":
+        _log.error("http.failed", path=request.url.path, method=request.method, exc_info=error)
+    headers = {"Cache-Control": "no-store"}
+    if retry_after_s:
+        headers["Retry-After"] = str(retry_after_s)
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="telcod"'
+    if isinstance(error, MethodNotAllowedException):
+        headers["Allow"] = (error.headers or {}).get("Allow", "")
+    return Response(
+        msgspec.json.encode(problem),
+        status_code=problem.status,
+        media_type=MEDIA_TYPE,
+        headers=headers,
+    )
+
+
+def encoded(refusal: Refusal, detail: str) -> tuple[int, bytes]:
+    """Status and body of a refusal for who answers without the framework."""
+    problem, _ = problem_of(Refused(refusal, detail))
+    return problem.status, msgspec.json.encode(problem)
+
+
+def _of_framework(error: HTTPException) -> Problem:
+    refusal = _BY_STATUS.get(error.status_code)
+    code = refusal.value if refusal else HTTPStatus(error.status_code).name.lower()
+    fields: tuple[FieldProblem, ...] = ()
+    detail = _DETAILS.get(error.status_code, error.detail)
+    if isinstance(error, ValidationException) and isinstance(error.extra, list):
+        fields = tuple(_field(extra) for extra in error.extra)
+        detail = "; ".join(f"{one.field}: {one.reason}" for one in fields) or detail
+    return _problem(error.status_code, code, detail, "", fields)
+
+
+_DETAILS: Final[Mapping[int, str]] = {
+    404: "there is nothing here; see /schema for what there is",
+    405: "this can't be done here; see /schema for what can",
+    413: "the body is too large",
+}
+
+
+def _field(extra: Mapping[str, Any]) -> FieldProblem:
+    key = str(extra.get("key", ""))
+    reason = str(extra.get("message", "is wrong")).replace("`", "")
+    return FieldProblem(key or str(extra.get("source", "body")), reason)
+
+
+def _problem(
+    status: int, code: str, detail: str, what_to_do: str, errors: tuple[FieldProblem, ...] = ()
+) -> Problem:
+    return Problem(
+        title=HTTPStatus(status).phrase,
+        status=status,
+        code=code,
+        detail=detail,
+        what_to_do=what_to_do,
+        errors=errors,
+    )
+
+
