@@ -51,6 +51,7 @@ CLOCK: Final = (  # what happens because its moment came
     Route("daemon.reload",          daemon.reload),
 )
 STAFF: Final = (  # what people and systems of the operator do
+    Route("staff.lookup",           staff.look_up),
     Route("staff.topup",            staff.top_up),
     Route("staff.set_state",        staff.set_state),
     Route("staff.import",           staff.import_subscribers),

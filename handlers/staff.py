@@ -9,7 +9,7 @@ from handlers.common import write_audit
 from handlers.packages import retry_after_topup
 from telcod.billing.accounts import OPENING, SUSPENSE, TOPUP, WRITE_OFF, debt_account, main_account
 from telcod.billing.ledger import Declined, Transfer, open_account, post
-from telcod.billing.lists import on_net
+from telcod.billing.lists import numbers_of, on_net
 from telcod.rows import (
     ACCOUNT,
     LIST_ENTRY,
@@ -19,9 +19,11 @@ from telcod.rows import (
     SUBSCRIBER_DETAIL,
     SUBSCRIPTION,
     TOKEN,
+    ListKind,
     State,
     Subscriber,
     SubscriberDetail,
+    Subscription,
     Token,
 )
 from telcod.tx import Tx
@@ -95,6 +97,32 @@ def import_subscribers(request: Request, tx: Tx) -> Reply:
     return Reply("import.done", data=counts)
 
 
+def look_up(request: Request, tx: Tx) -> Reply:
+    """Show all that is known of a subscriber.  Every look-up is audited, also of a number that is nobody's (CARE-2)."""
+    msisdn = request.sender
+    write_audit(tx, request, "lookup", str(msisdn))
+    subscriber = tx.get(SUBSCRIBER, msisdn)
+    if subscriber is None:
+        return Reply(UNKNOWN_SUBSCRIBER)
+    detail = tx.get(SUBSCRIBER_DETAIL, msisdn) or SubscriberDetail(msisdn, "", "", "")
+    main, debt = tx.get(ACCOUNT, main_account(msisdn)), tx.get(ACCOUNT, debt_account(msisdn))
+    package = tx.get(SUBSCRIPTION, msisdn)
+    entries = tx.group(LIST_ENTRY, msisdn)
+    data: dict[str, object] = {
+        **msgspec.structs.asdict(subscriber),
+        **msgspec.structs.asdict(detail),
+        "notices": bool(subscriber.notices),
+        "trial_used": bool(subscriber.trial_used),
+        "balance_vnd": main.posted if main else 0,
+        "held_vnd": main.held if main else 0,
+        "debt_vnd": -debt.posted if debt else 0,
+        "password_set": tx.get(PAYMENT_PASSWORD, msisdn) is not None,
+        "package": None if package is None else _package_shown(package),
+        "lists": {kind.value: len(numbers_of(entries, kind)) for kind in ListKind},
+    }
+    return Reply("subscriber.shown", data=data)
+
+
 def create_token(request: Request, tx: Tx) -> Reply:
     """Keep the hash of a new bearer token.  `args`: name, scope, SHA-256 of the token (CLI-7)."""
     name, scope, token_hash = request.args
@@ -113,6 +141,16 @@ def revoke_token(request: Request, tx: Tx) -> Reply:
     tx.put(TOKEN, msgspec.structs.replace(token, revoked_at=tx.now_ms))
     write_audit(tx, request, "token.revoke", token.name, token.scope)
     return Reply("token.revoked")
+
+
+def _package_shown(package: Subscription) -> dict[str, object]:
+    return {
+        "package": package.package,
+        "status": package.status,
+        "trial": bool(package.trial),
+        "ends_at": package.ends_at,
+        "failed_since": package.failed_since,
+    }
 
 
 def _take_over(request: Request, tx: Tx, line: SubscriberData) -> str:

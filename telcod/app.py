@@ -302,7 +302,6 @@ class Daemon:
 
     def _count_batch(self, stats: BatchStats) -> None:
         self.metrics.batch_committed(requests=stats.requests, commit_s=stats.commit_s, quarantined=stats.quarantined)
-        self.metrics.requests.inc(stats.requests)
 
     def _store_failed(self, error: TelcodError) -> None:
         """An fsync that failed is never tried again: stop answering, say so, exit (DESIGN 4)."""

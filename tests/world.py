@@ -44,7 +44,7 @@ def shipped_rules():
 
 
 def rules_with(**sections):
-    """The shipped rules with other limits: `rules_with(packages={"confirm_registration": True})`."""
+    """The shipped rules with other limits, as in `rules_with(lists={"entries_max": 3})`."""
     rules = shipped_rules()
     changed = {
         name: msgspec.structs.replace(getattr(rules.limits, name), **values)
@@ -171,9 +171,9 @@ class World:
         return min(moments, default=None)
 
     def pass_time(self, ms, *, down=False):
-        """Time passes; what comes due is done at its moment, or at the next one if telcod is down."""
+        """Time passes; what comes due is done at its moment, or left undone if telcod is down."""
         target_ms = self.now_ms + ms
-        outcomes = []
+        outcomes: list[str] = []
         while not down:
             due_ms = self.next_due_ms()
             if due_ms is None or due_ms > target_ms:

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from telcod.clock import Clock
+from telcod.errors import ESME_RX_T_APPN
 from telcod.metrics import Metrics
 from telcod.rows import MO, SMSC_CONNECTION, MoRow, SmscConnection
 from telcod.smpp.inbox import Inbox
@@ -113,8 +114,12 @@ class Gateway:
     # -- what the links tell (`LinkEvents`)
 
     def on_deliver(self, link: Link, connection: int, sequence: int, body: DeliverSm | DataSm) -> None:
-        """See `LinkEvents.on_deliver`."""
-        self.inbox.take(link, connection, sequence, body)
+        """See `LinkEvents.on_deliver`.  The edge of one message: whatever breaks, the SMSC keeps it and the link lives on."""
+        try:
+            self.inbox.take(link, connection, sequence, body)
+        except Exception:  # noqa: BLE001  (STYLE 20)
+            _log.exception("text.broke", link=link.name)
+            link.respond(connection, sequence, ESME_RX_T_APPN, data_sm=isinstance(body, DataSm))
 
     def on_submit_done(self, link: Link, token: Any, status: int, message_id: str) -> None:
         """See `LinkEvents.on_submit_done`."""

@@ -16,6 +16,7 @@ from telcod.web import staff_requests
 from telcod.web.auth import SCOPES, Caller, TokenBook, new_token
 from telcod.web.open_routes import backend_of
 from telcod.web.ports import Status
+from telcod.web.problems import PROBLEMS
 from telcod.web.scopes import Scope
 from telcod.web.staff_requests import TOKEN_NAME_PATTERN, Refused, checked
 
@@ -85,13 +86,13 @@ class BackupView(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
-@get("/admin/v1/status", summary="How the daemon is", tags=["admin"], opt=_FOR_ADMIN)
+@get("/admin/v1/status", summary="How the daemon is", tags=["admin"], opt=_FOR_ADMIN, responses=PROBLEMS)
 async def status(request: CallerRequest) -> Status:
     """Links, queue, what waits to be sent, the last commit."""
     return await backend_of(request).status()
 
 
-@get("/admin/v1/tokens", summary="List the tokens", tags=["admin"], opt=_FOR_ADMIN)
+@get("/admin/v1/tokens", summary="List the tokens", tags=["admin"], opt=_FOR_ADMIN, responses=PROBLEMS)
 async def tokens(request: CallerRequest) -> list[TokenView]:
     """All of them, the revoked ones too; a token itself is never told again."""
     rows = await backend_of(request).tokens()
@@ -103,6 +104,7 @@ async def tokens(request: CallerRequest) -> list[TokenView]:
     summary="Make a token",
     tags=["admin"],
     opt=_FOR_ADMIN,
+    responses=PROBLEMS,
     status_code=HTTP_201_CREATED,
 )
 async def create_token(request: CallerRequest, data: NewToken) -> TokenMade:
@@ -121,6 +123,7 @@ async def create_token(request: CallerRequest, data: NewToken) -> TokenMade:
     summary="Revoke a token",
     tags=["admin"],
     opt=_FOR_ADMIN,
+    responses=PROBLEMS,
     status_code=HTTP_200_OK,
 )
 async def revoke_token(request: CallerRequest, name: str) -> TokenRevoked:
@@ -136,6 +139,7 @@ async def revoke_token(request: CallerRequest, name: str) -> TokenRevoked:
     summary="Write a backup",
     tags=["admin"],
     opt=_FOR_ADMIN,
+    responses=PROBLEMS,
     status_code=HTTP_201_CREATED,
 )
 async def back_up(request: CallerRequest, data: BackupAsked) -> BackupView:
@@ -149,16 +153,17 @@ async def back_up(request: CallerRequest, data: BackupAsked) -> BackupView:
     return BackupView(str(done.path), done.size_bytes)
 
 
-def routes(*, control: bool) -> tuple[HTTPRouteHandler, ...]:
-    """The routes; the control socket takes larger bodies for the import."""
+def routes(*, import_bytes_max: int) -> tuple[HTTPRouteHandler, ...]:
+    """The routes; the control socket takes larger bodies for the import than the network does."""
 
     @post(
         "/admin/v1/subscribers/import",
         summary="Take over subscriber data",
         tags=["admin"],
         opt=_FOR_ADMIN,
+        responses=PROBLEMS,
         status_code=HTTP_200_OK,
-        **({"request_max_body_size": IMPORT_BYTES_MAX} if control else {}),
+        request_max_body_size=import_bytes_max,
     )
     async def import_lines(request: CallerRequest, data: Import) -> ImportDone:
         """The same lines again change nothing; balances are only opened, never set."""

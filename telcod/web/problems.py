@@ -12,6 +12,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, ValidationException
+from litestar.openapi import ResponseSpec
 
 from telcod.errors import (
     FATES,
@@ -54,6 +55,19 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     detail: str
     what_to_do: str = ""
     errors: tuple[FieldProblem, ...] = ()
+
+
+# What every route may answer, for the OpenAPI page.
+PROBLEMS: Final[dict[int, ResponseSpec]] = {
+    fate.http_status: ResponseSpec(
+        Problem,
+        generate_examples=False,
+        description=HTTPStatus(fate.http_status).phrase,
+        media_type=MEDIA_TYPE,
+    )
+    for what, fate in FATES.items()
+    if isinstance(what, Refusal) or what in (Overloaded, Exception)
+}
 
 
 def problem_of(error: Exception) -> tuple[Problem, int]:

@@ -21,6 +21,7 @@ from telcod.web import staff_requests
 from telcod.web.auth import SCOPES, Caller
 from telcod.web.open_routes import backend_of
 from telcod.web.ports import Backend
+from telcod.web.problems import PROBLEMS
 from telcod.web.scopes import Scope
 from telcod.web.staff_requests import KEY_CHARS_MAX, REASON_CHARS_MAX, Refused, checked
 
@@ -112,6 +113,7 @@ Number = Annotated[
     summary="Show a subscriber",
     tags=["staff"],
     opt=_FOR_STAFF,
+    responses=PROBLEMS,
 )
 async def show(request: CallerRequest, msisdn: Number) -> SubscriberView:
     """Audited, also when there is no such subscriber."""
@@ -126,6 +128,7 @@ async def show(request: CallerRequest, msisdn: Number) -> SubscriberView:
     summary="Top up a subscriber",
     tags=["staff"],
     opt=_FOR_STAFF,
+    responses=PROBLEMS,
     status_code=HTTP_200_OK,
 )
 async def top_up(
@@ -155,6 +158,7 @@ async def top_up(
     summary="Set a subscriber's state",
     tags=["staff"],
     opt=_FOR_STAFF,
+    responses=PROBLEMS,
 )
 async def set_state(request: CallerRequest, msisdn: Number, data: StateChange) -> StateSet:
     """`closed` takes package, lists, password and settings away."""

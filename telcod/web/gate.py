@@ -1,0 +1,103 @@
+"""The outermost layer: refuses what needs no reading, measures, writes one log line per request.
+
+Pure ASGI around the application, so that calls that lead to no route are seen as well.
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+import structlog
+
+from telcod.errors import Refusal
+from telcod.metrics import Metrics
+from telcod.web.limits import AllowList, WebLimits
+from telcod.web.ports import Backend
+from telcod.web.problems import MEDIA_TYPE, encoded
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Asgi = Callable[[Any, Any, Any], Awaitable[None]]
+
+_log = structlog.stdlib.get_logger(__name__)
+
+# Asked every few seconds by machines: a line for each would drown the others.
+_QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_DIGITS_MAX: Final = 18
+
+
+class Gate:
+    """Wraps the application of one door."""
+
+    def __init__(
+        self, app: Asgi, backend: Backend, limits: WebLimits, *, body_bytes_max: int, control: bool
+    ) -> None:
+        self._app: Final = app
+        self._clock: Final = backend.clock
+        self._metrics: Final[Metrics] = backend.metrics
+        self._allowed: Final = AllowList(() if control else limits.allow_from)
+        self._body_bytes_max: Final = body_bytes_max
+        self._control: Final = control
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; see the top of this file."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started_s = self._clock.monotonic_s()
+        status = 0
+
+        async def note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            refused = self._refusal(scope)
+            if refused is None:
+                await self._app(scope, receive, note)
+            else:
+                await _refuse(*refused, note)
+        finally:
+            took_s = self._clock.monotonic_s() - started_s
+            self._metrics.http_seconds.labels(str(status)).observe(took_s)
+            if scope["path"] not in _QUIET:
+                self._say(scope, status, took_s)
+
+    def _refusal(self, scope: Scope) -> tuple[Refusal, str] | None:
+        for name, value in scope["headers"]:
+            if name == b"content-length" and self._too_large(value):
+                return Refusal.TOO_LARGE, f"the body is larger than {self._body_bytes_max} bytes"
+        client = scope.get("client")
+        if not self._control and not self._allowed.admits(client[0] if client else ""):
+            return Refusal.NOT_PERMITTED, "this address may not call"
+        return None
+
+    def _too_large(self, value: bytes) -> bool:
+        if not value.isdigit():
+            return False  # the application says what is wrong with it
+        return len(value) > _DIGITS_MAX or int(value) > self._body_bytes_max
+
+    def _say(self, scope: Scope, status: int, took_s: float) -> None:
+        caller = scope.get("auth")
+        _log.info(
+            "http.answered",
+            method=scope["method"],
+            path=scope["path"],
+            status=status,
+            took_ms=round(took_s * 1_000),
+            caller=caller.actor if caller else "",
+        )
+
+
+async def _refuse(refusal: Refusal, detail: str, send: Send) -> None:
+    status, body = encoded(refusal, detail)
+    headers = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),  # what was not read is not to be taken for the next request
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

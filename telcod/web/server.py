@@ -1,0 +1,243 @@
+"""uvicorn on a TCP port and on the control socket, inside a loop that somebody else runs.
+
+The sockets are bound before anything is served, so that a port that is taken is said at start; the
+control socket is readable and writable by its owner only from the moment it exists.  No signal
+handlers: `stop` is called by who has them.
+"""
+
+import asyncio
+import contextlib
+import os
+import pwd
+import socket
+import struct
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from telcod.errors import NotStarted
+from telcod.settings import Settings
+from telcod.web.admin_routes import IMPORT_BYTES_MAX
+from telcod.web.app import make_app
+from telcod.web.auth import TokenBook
+from telcod.web.gate import Gate
+from telcod.web.limits import AllowList, WebLimits
+from telcod.web.ports import Backend
+
+BACKLOG: Final = 1_024
+IDLE_S: Final = 30  # a connection without a request is closed after this long
+STOP_WAIT_S: Final = 4  # what is being answered may finish; the whole daemon stops within 10 s (CLI-1)
+# One read of the loop may bring 256 KiB, of which all but the end may be an earlier body.
+HEAD_BYTES_MAX: Final = 320 * 1024
+_PROBE_WAIT_S: Final = 1.0
+_PEER: Final = struct.Struct("3i")
+
+
+class WebServer:
+    """Serves one daemon.  `bind`, then `run` in a task, then `stop`.
+
+    Args:
+        backend: The daemon.
+        host: The address to listen on.
+        port: The port; 0 takes any free one, told by `port` after `bind`.
+        control_socket: The path of the control socket; None is none.
+        limits: How much callers may ask.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        host: str,
+        port: int,
+        control_socket: Path | None,
+        limits: WebLimits | None = None,
+    ) -> None:
+        self._backend: Final = backend
+        self._limits: Final = limits or WebLimits()
+        self._control_socket: Final = control_socket
+        self.host: Final = host
+        self.port = port
+        self._servers: list[tuple[uvicorn.Server, socket.socket]] = []
+
+    def bind(self) -> None:
+        """Take the port and the control socket.
+
+        Raises:
+            NotStarted: One of them can't be had; nothing is kept.
+        """
+        try:
+            AllowList(self._limits.allow_from)
+        except ValueError as error:
+            raise NotStarted(f"http.allow_from: {error}") from error
+        sockets = [_tcp(self.host, self.port)]
+        self.port = sockets[0].getsockname()[1]
+        try:
+            if self._control_socket is not None:
+                sockets.append(_unix(self._control_socket))
+        except NotStarted:
+            sockets[0].close()
+            raise
+        tokens = TokenBook(self._backend, self._backend.clock)
+        self._servers = [
+            (self._server(tokens, control=sock.family == socket.AF_UNIX), sock) for sock in sockets
+        ]
+
+    async def run(self) -> None:
+        """Serve until `stop`."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for server, sock in self._servers:
+                    group.create_task(server.serve(sockets=[sock]))
+        finally:
+            for _, sock in self._servers:
+                sock.close()
+            if self._control_socket is not None:
+                self._control_socket.unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """Take no more connections; `run` returns when what is being answered is answered."""
+        for server, _ in self._servers:
+            server.should_exit = True
+
+    def _server(self, tokens: TokenBook, *, control: bool) -> uvicorn.Server:
+        limits = self._limits
+        app = make_app(self._backend, control=control, limits=limits, tokens=tokens)
+        body_bytes_max = IMPORT_BYTES_MAX if control else limits.body_bytes_max
+        gate = Gate(app, self._backend, limits, body_bytes_max=body_bytes_max, control=control)
+        return _Server(
+            uvicorn.Config(
+                gate,
+                http=_ControlProtocol if control else _Protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=BACKLOG,
+                limit_concurrency=limits.connections_max,
+                timeout_keep_alive=IDLE_S,
+                timeout_graceful_shutdown=STOP_WAIT_S,
+            )
+        )
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to the composition root."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's protocol, with an end to how long a head may be."""
+
+    _head_bytes = 0
+    _in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self._in_head:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+            self.send_400_response("The head of the request is too long.")
+
+    def on_message_begin(self) -> None:
+        self._head_bytes, self._in_head = 0, True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._head_bytes, self._in_head = 0, True
+        super().on_message_complete()
+
+
+class _ControlProtocol(_Protocol):
+    """Tells the application which user of this machine is on the other end."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.client = (_peer_user(transport.get_extra_info("socket")), 0)
+
+
+def control_socket_path(settings: Settings) -> Path | None:
+    """Where the command line finds the daemon; None if that is not said and the store is no file."""
+    if settings.http.control_socket:
+        return settings.folder / settings.http.control_socket
+    database = settings.sqlite_path_or_none()
+    return None if database is None else database.with_name(f"{database.name}.sock")
+
+
+def _tcp(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind, proto)
+    except OSError as error:
+        raise NotStarted(f"http.host {host!r} is no address: {error.strerror}") from error
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise NotStarted(
+            f"HTTP can't listen on {host}:{port}: {error.strerror}",
+            what_to_do="Stop what listens there, or set another http.port.",
+        ) from error
+    return sock
+
+
+def _unix(path: Path) -> socket.socket:
+    _remove_dead(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)  # from the moment it exists nobody else may open it
+    try:
+        sock.bind(str(path))
+        sock.setblocking(False)
+    except OSError as error:
+        sock.close()
+        raise NotStarted(
+            f"the control socket {path} can't be made: {error.strerror or error}",
+            what_to_do="Set http.control_socket to a short path in a folder of telcod's own.",
+        ) from error
+    finally:
+        os.umask(mask)
+    return sock
+
+
+def _remove_dead(path: Path) -> None:
+    """Remove the socket of a daemon that was killed; one that lives is left alone."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_WAIT_S)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            path.unlink(missing_ok=True)
+            return
+    raise NotStarted(
+        f"another telcod answers on {path}", what_to_do="Stop it, or set http.control_socket."
+    )
+
+
+def _peer_user(transport_socket: Any) -> str:
+    """The name of the user who opened the other end; the kernel says so, not he."""
+    with socket.socket(fileno=os.dup(transport_socket.fileno())) as sock:
+        peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    _, uid, _ = _PEER.unpack(peer)
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

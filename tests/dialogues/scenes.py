@@ -1,0 +1,176 @@
+"""Reads transcripts and plays them.  A transcript is what a person would see on telephones:
+
+    == LST-2, KW-5: what it shows            a scene: the rules it proves, and its title
+    @ subscriber 0903000001 balance=9000     who there is; also postpaid, state=, debt=, language=
+    0903000001 > B 0903000001                texted to 1566; `>9223` to the other code
+    0903000001 < Khong the them ...          what arrives, and nothing else does
+        and its next line                    a long text goes on indented
+    @ +24h                                   time passes (d, h, m); `down`: telcod does not run
+    @ clock                                  it runs again, and does what came due
+    @ topup 0903000001 5000                  also: state 0903000001 closed
+    @ balance 0903000001 4000                what must be there
+    @ rules packages.retry_every_h=1         other limits, at the beginning of a scene
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from telcod.days import DAY_MS, HOUR_MS, MINUTE_MS
+from telcod.msisdn import national, parse
+from telcod.rows import QUARANTINE
+from telcod.text import count_parts, is_gsm7
+from tests.world import World, rules_with
+
+FOLDER = Path(__file__).parent
+UNITS_MS = {"d": DAY_MS, "h": HOUR_MS, "m": MINUTE_MS}
+
+
+class Scene(NamedTuple):
+    """A conversation; `lines` are (number in the file, text)."""
+
+    file: str
+    title: str
+    rules: tuple[str, ...]
+    lines: tuple[tuple[int, str], ...]
+
+    def __str__(self):
+        return self.title
+
+
+class CheckedCatalogue:
+    """The shipped catalogue, which notes what was said and that it kept its declared size."""
+
+    def __init__(self, catalogue):
+        self.catalogue = catalogue
+        self.said = set()
+        self.too_long = []
+
+    def render(self, key, values, language):
+        text = self.catalogue.render(key, values, language)
+        declared = self.catalogue.templates[language][key].parts
+        # Not asserted here: the engine would take it for a handler that broke.
+        if not is_gsm7(text) or count_parts(text).count > declared:
+            self.too_long.append((key, text))
+        self.said.add((key, language))
+        return text
+
+
+def read(name):
+    """All scenes of a transcript."""
+    scenes: list[tuple[str, list]] = []
+    for number, line in enumerate((FOLDER / name).read_text(encoding="utf-8").splitlines(), 1):
+        if line.startswith("== "):
+            scenes.append((line[3:], []))
+        elif line.startswith("    ") and scenes and scenes[-1][1]:
+            at, before = scenes[-1][1][-1]
+            scenes[-1][1][-1] = (at, f"{before} {line.strip()}")
+        elif line.strip() and not line.startswith("#"):
+            scenes[-1][1].append((number, line))
+    return [
+        Scene(name, title, tuple(part.strip() for part in rules.split(",")), tuple(lines))
+        for heading, lines in scenes
+        for rules, _, title in [heading.partition(": ")]
+    ]
+
+
+class Player:
+    """Plays one scene; `play` raises at the first line that does not hold."""
+
+    def __init__(self, scene):
+        self.scene = scene
+        self.heard = []
+        self._restart({})
+
+    def play(self):
+        for number, line in self.scene.lines:
+            where = f"{self.scene.file}:{number}: {line}"
+            if line.startswith("@ "):
+                self.nothing_unheard(where)
+                self.direct(line[2:].split(), where)
+            elif " <" in line and line.split(" ", 1)[1].startswith("<"):
+                self.hear(line, where)
+            else:
+                self.nothing_unheard(where)
+                self.say(line)
+            self.listen()
+        self.nothing_unheard(f"{self.scene.file}: the end of {self.scene.title!r}")
+        assert self.catalogue.too_long == []
+        assert list(self.world.store.scan(QUARANTINE)) == []
+        assert self.world.check() == []
+
+    def say(self, line):
+        number, _, rest = line.partition(" >")
+        code, text = (rest[:4], rest[4:]) if rest[:4].isdigit() else ("1566", rest)
+        self.world.text(msisdn(number), text.removeprefix(" "), code=code)
+
+    def hear(self, line, where):
+        number, _, rest = line.partition(" <")
+        code, text = (rest[:4], rest[4:]) if rest[:4].isdigit() else ("1566", rest)
+        assert self.heard, f"{where}\n  nothing came"
+        assert self.heard.pop(0) == (number, code, text.strip()), where
+
+    def direct(self, words, where):
+        match words:
+            case ["subscriber", number, *facts]:
+                self.world.subscriber(msisdn(number), **subscriber_data(facts))
+            case ["topup", number, amount]:
+                assert self.world.topup(msisdn(number), int(amount)).outcome == "topup.done"
+            case ["state", number, state]:
+                assert self.world.set_state(msisdn(number), state).outcome == "state.set"
+            case ["balance", number, amount]:
+                assert self.world.balance(msisdn(number)) == int(amount), where
+            case ["clock"]:
+                self.world.clock_work()
+            case ["rules", setting]:
+                name, _, value = setting.partition("=")
+                section, _, key = name.partition(".")
+                self._restart({section: {key: value == "true" if not value.isdigit() else int(value)}})
+            case [time, *down] if time.startswith("+"):
+                self.world.pass_time(duration_ms(time), down=down == ["down"])
+            case _:
+                raise AssertionError(f"{where}\n  is no direction")
+
+    def listen(self):
+        """What arrived since, in order."""
+        rows = self.world.outbox()[self._listened :]
+        self._listened += len(rows)
+        for row in rows:
+            assert is_gsm7(row.text), row.text
+            self.heard.append((national(int(row.destination)), row.source, row.text))
+
+    def nothing_unheard(self, where):
+        assert not self.heard, f"{where}\n  before it came {self.heard[0]}"
+
+    def _restart(self, limits):
+        rules = rules_with(**limits)
+        self.catalogue = CheckedCatalogue(rules.catalogue)
+        self.world = World(rules=replace_catalogue(rules, self.catalogue))
+        self._listened = 0
+
+
+def replace_catalogue(rules, catalogue):
+    return type(rules)(
+        rules.tariffs, rules.limits, catalogue, rules.dispatcher, rules.old_prefixes
+    )
+
+
+def msisdn(number):
+    return int(parse(number))
+
+
+def duration_ms(text):
+    return int(text[1:-1]) * UNITS_MS[text[-1]]
+
+
+def subscriber_data(facts):
+    data = {}
+    for fact in facts:
+        name, _, value = fact.partition("=")
+        match name:
+            case "prepaid" | "postpaid":
+                data["kind"] = name
+            case "balance" | "debt":
+                data[f"{name}_vnd"] = int(value)
+            case _:
+                data[name] = value
+    return data

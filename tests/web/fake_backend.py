@@ -1,0 +1,84 @@
+"""A daemon without links and loop: the real handlers on a store in memory, behind `Backend`."""
+
+from pathlib import Path
+
+import handlers
+from telcod.clock import ManualClock
+from telcod.engine import Batcher
+from telcod.errors import TelcodError
+from telcod.metrics import Metrics
+from telcod.msisdn import parse
+from telcod.rows import TOKEN
+from telcod.rulebook import load_rules
+from telcod.settings import load
+from telcod.storage.memory import MemoryStore
+from telcod.vault import Vault, token_hash
+from telcod.web.ports import Backend, BackupDone, LinkStatus, Status
+from telcod.web.staff_requests import create_token, import_lines
+
+START_MS = 1_790_000_000_000
+RULES = load_rules(load(None, {}))
+
+
+class FakeBackend:
+    """`refuse` and `explode` make the next calls fail, as an engine does."""
+
+    def __init__(self):
+        self.metrics = Metrics(process=False)
+        self.clock = ManualClock(START_MS)
+        self.store = MemoryStore()
+        self.batcher = Batcher(self.store, RULES, handlers.ROUTES, self.clock, Vault(bytes(32)))
+        self.broken = []
+        self.missing = []
+        self.raises = None
+        self.submitted = []
+        self.backups = []
+
+    async def submit(self, request):
+        if self.raises is not None:
+            raise self.raises
+        self.submitted.append(request)
+        result = self.batcher.run([request]).results[0]
+        if isinstance(result, TelcodError):
+            raise result
+        return result
+
+    def health(self):
+        return self.broken
+
+    def ready(self):
+        return self.missing
+
+    async def status(self):
+        link = LinkStatus("smsc-a", bound=True, short_codes=("1566",), detail="bound")
+        return Status("0.1.0", 12, START_MS, 3, 4, (link,), tuple(self.missing))
+
+    async def tokens(self):
+        return list(self.store.scan(TOKEN))
+
+    async def backup(self, path: Path):
+        if self.raises is not None:
+            raise self.raises
+        self.backups.append(path)
+        return BackupDone(path, 4_096)
+
+    def parse_number(self, text):
+        return parse(text, RULES.old_prefixes)
+
+    # -- for tests
+
+    def take(self, request):
+        return self.batcher.run([request]).results[0]
+
+    def add(self, *lines):
+        return self.take(import_lines(lines, actor="test"))
+
+    def token(self, scope, name=""):
+        token = f"telcod_{name or scope}"
+        self.take(create_token(name or str(scope), str(scope), token_hash(token), actor="test"))
+        return {"Authorization": f"Bearer {token}"}
+
+
+def is_a_backend(backend: FakeBackend) -> Backend:
+    """mypy holds the fake to the protocol here."""
+    return backend
