@@ -1,10 +1,12 @@
 """The whole service on one page: what each text does, and what happens without one.
 
-A row is: the route's name, the handler that carries it out, what it takes after the keyword, and the catalogue's key that
-explains it to who got it wrong.  The keywords that lead to a row are data: `config/keywords.toml` (KW-2).
-Handlers are plain functions of the request and the open transaction: no I/O, no clock, no randomness, so they may run again.
+A row is: the route's name, the handler that carries it out, what it takes after the keyword, and
+the catalogue's key that explains it to who got it wrong.  The keywords that lead to a row are data:
+`config/keywords.toml` (KW-2). Handlers are plain functions of the request and the open transaction:
+no I/O, no clock, no randomness, so they may run again.
 
-To add a keyword: write the handler, add its row here, its keyword to `config/keywords.toml`, its texts to `config/messages/`.
+To add a keyword: write the handler, add its row here, its keyword to `config/keywords.toml`, its
+texts to `config/messages/`.
 """
 
 from collections.abc import Mapping
@@ -16,29 +18,29 @@ from telcod.dispatch import IGNORED_ROUTE, MALFORMED_ROUTE, UNKNOWN_ROUTE, Args,
 
 # fmt: off
 PAYFORME: Final = (  # 1566: the one who is called pays
-    Route("package.register_day",   packages.register_day,  Args.NONE,                "usage.dk"),
-    Route("package.register_week",  packages.register_week, Args.NONE,                "usage.dk7"),
-    Route("package.cancel",         packages.cancel,        Args.NONE,                "usage.huy"),
-    Route("package.show",           packages.show,          Args.NONE,                "usage.kt"),
-    Route("confirm.yes",            packages.confirm,       Args.CODE_OR_NONE,        "usage.y"),
-    Route("confirm.no",             packages.decline,       Args.CODE_OR_NONE,        "usage.n"),
-    Route("list.black_add",         lists.black_add,        Args.NUMBERS,             "usage.b",    lists=True),
-    Route("list.black_remove",      lists.black_remove,     Args.NUMBERS_ALL_OR_NONE, "usage.xoab", lists=True),
-    Route("list.black_show",        lists.black_show,       Args.NONE,                "usage.kt_b", lists=True),
-    Route("list.white_add",         lists.white_add,        Args.NUMBERS,             "usage.w",    lists=True),
-    Route("list.white_remove",      lists.white_remove,     Args.NUMBERS_ALL_OR_NONE, "usage.xoaw", lists=True),
-    Route("list.white_show",        lists.white_show,       Args.NONE,                "usage.kt_w", lists=True),
-    Route("charges.show",           info.charges,           Args.NONE,                "usage.kt_cuoc"),
-    Route("notices.stop",           info.stop_notices,      Args.NONE,                "usage.tc"),
-    Route("notices.resume",         info.resume_notices,    Args.NONE,                "usage.on"),
-    Route("help",                   info.help_text,         Args.NONE,                "usage.hd"),
-    Route("language.set",           info.set_language,      Args.LANGUAGE,            "usage.nn"),
+    Route("package.register_day",   packages.register_day,     Args.NONE,                "usage.dk"),
+    Route("package.register_week",  packages.register_week,    Args.NONE,                "usage.dk7"),
+    Route("package.cancel",         packages.cancel,           Args.NONE,                "usage.huy"),
+    Route("package.show",           packages.show,             Args.NONE,                "usage.kt"),
+    Route("confirm.yes",            packages.confirm,          Args.CODE_OR_NONE,        "usage.y"),
+    Route("confirm.no",             packages.decline,          Args.CODE_OR_NONE,        "usage.n"),
+    Route("list.black_add",         lists.black_add,           Args.NUMBERS,             "usage.b", lists=True),
+    Route("list.black_remove",      lists.black_remove,        Args.NUMBERS_ALL_OR_NONE, "usage.xoab", lists=True),
+    Route("list.black_show",        lists.black_show,          Args.NONE,                "usage.kt_b", lists=True),
+    Route("list.white_add",         lists.white_add,           Args.NUMBERS,             "usage.w", lists=True),
+    Route("list.white_remove",      lists.white_remove,        Args.NUMBERS_ALL_OR_NONE, "usage.xoaw", lists=True),
+    Route("list.white_show",        lists.white_show,          Args.NONE,                "usage.kt_w", lists=True),
+    Route("charges.show",           info.charges,              Args.NONE,                "usage.kt_cuoc"),
+    Route("notices.stop",           info.stop_notices,         Args.NONE,                "usage.tc"),
+    Route("notices.resume",         info.resume_notices,       Args.NONE,                "usage.on"),
+    Route("help",                   info.help_text,            Args.NONE,                "usage.hd"),
+    Route("language.set",           info.set_language,         Args.LANGUAGE,            "usage.nn"),
 )
 EPAYMENT: Final = (  # 9223: card payments
-    Route("password.set",           epayment.set_password,    Args.PASSWORD,          "usage.mk"),
-    Route("invoice.request",        epayment.request_invoice, Args.CODE_OR_NONE,      "usage.nhan"),
-    Route("help",                   info.help_text,           Args.NONE,              "usage.hd"),
-    Route("language.set",           info.set_language,        Args.LANGUAGE,          "usage.nn"),
+    Route("password.set",           epayment.set_password,     Args.PASSWORD,            "usage.mk"),
+    Route("invoice.request",        epayment.request_invoice,  Args.CODE_OR_NONE,        "usage.nhan"),
+    Route("help",                   info.help_text,            Args.NONE,                "usage.hd"),
+    Route("language.set",           info.set_language,         Args.LANGUAGE,            "usage.nn"),
 )
 NO_KEYWORD: Final = (  # texts that lead nowhere
     Route(UNKNOWN_ROUTE,            info.unknown),
@@ -60,7 +62,10 @@ STAFF: Final = (  # what people and systems of the operator do
 )
 # fmt: on
 
-BY_SHORT_CODE: Final[Mapping[str, tuple[Route, ...]]] = {SHORT_CODE_PAYFORME: PAYFORME, SHORT_CODE_EPAYMENT: EPAYMENT}
+BY_SHORT_CODE: Final[Mapping[str, tuple[Route, ...]]] = {
+    SHORT_CODE_PAYFORME: PAYFORME,
+    SHORT_CODE_EPAYMENT: EPAYMENT,
+}
 ROUTES: Final[Mapping[str, Route]] = {
     route.name: route for table in (PAYFORME, EPAYMENT, NO_KEYWORD, CLOCK, STAFF) for route in table
 }

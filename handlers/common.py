@@ -21,7 +21,10 @@ SubscriberRule = Callable[[Request, Tx, Subscriber], Reply]
 
 
 def for_subscribers(rule: SubscriberRule) -> Handler:
-    """Make a handler of a rule for subscribers: anybody else gets the one answer of KW-4, within KW-3's limit."""
+    """Make a handler of a rule for subscribers.
+
+    Anybody else gets the one answer of KW-4, within KW-3's limit.
+    """
 
     def handler(request: Request, tx: Tx) -> Reply:
         subscriber = tx.get(SUBSCRIBER, request.sender) if request.sender else None
@@ -35,12 +38,18 @@ def for_subscribers(rule: SubscriberRule) -> Handler:
 
 
 def not_a_subscriber(request: Request, tx: Tx) -> Reply:
-    """The one answer to a number that is no subscriber (KW-4); after five in an hour, silence (KW-3)."""
+    """The one answer to a number that is no subscriber (KW-4).
+
+    After five in an hour, silence (KW-3).
+    """
     return limited(request, tx, say("text.not_subscriber"))
 
 
 def limited(request: Request, tx: Tx, reply: Reply) -> Reply:
-    """Answer a text that leads nowhere, but not for ever: two robots must not talk for ever (KW-3)."""
+    """Answer a text that leads nowhere, but not for ever.
+
+    Two robots must not talk for ever (KW-3).
+    """
     limits = tx.rules.limits.texts
     source = request.mo.source if request.mo else str(request.sender)
     subject = f"wrong:{source}"
@@ -62,14 +71,29 @@ def named(tx: Tx, subscriber: Subscriber, key: str) -> str:
     return tx.rules.catalogue.render(key, {}, subscriber.language)
 
 
-def package_terms(tx: Tx, subscriber: Subscriber, package: str, price_vnd: int, ends_at: int) -> dict[str, object]:
+def package_terms(
+    tx: Tx, subscriber: Subscriber, package: str, price_vnd: int, ends_at: int
+) -> dict[str, object]:
     """What each reply that starts or renews a package names (PKG-5)."""
     return {"package": named(tx, subscriber, f"name.{package}"), "price": price_vnd, "end": ends_at}
 
 
-def tell(tx: Tx, subscriber: Subscriber, key: str, *, kind: str, short_code: str = SHORT_CODE_PAYFORME, **values: object) -> None:
+def tell(
+    tx: Tx,
+    subscriber: Subscriber,
+    key: str,
+    *,
+    kind: str,
+    short_code: str = SHORT_CODE_PAYFORME,
+    **values: object,
+) -> None:
     """Send a subscriber a text that answers no text of his, in his language."""
-    tx.send_sms(subscriber.msisdn, short_code, tx.rules.catalogue.render(key, values, subscriber.language), kind=kind)
+    tx.send_sms(
+        subscriber.msisdn,
+        short_code,
+        tx.rules.catalogue.render(key, values, subscriber.language),
+        kind=kind,
+    )
 
 
 def write_audit(tx: Tx, request: Request, action: str, subject: str, detail: str = "") -> None:
@@ -89,7 +113,10 @@ def write_audit(tx: Tx, request: Request, action: str, subject: str, detail: str
 
 
 def command_name(request: Request, tx: Tx) -> str:
-    """What entries of this request name as their cause: the key, or the text's number in the journal."""
+    """What entries of this request name as their cause.
+
+    The key, or the text's number in the journal.
+    """
     if request.key:
         return request.key
     if request.mo is not None:

@@ -8,7 +8,10 @@ from telcod.types import Reply, Request, say
 
 @for_subscribers
 def set_password(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
-    """MK <password>: set or change it.  The request carries argon2id of it; the password itself never comes this far."""
+    """MK <password>: set or change it.
+
+    The request carries argon2id of it; the password itself never comes this far.
+    """
     if subscriber.kind != Kind.POSTPAID:
         return say("password.postpaid_only")
     before = tx.get(PAYMENT_PASSWORD, subscriber.msisdn)
@@ -18,5 +21,8 @@ def set_password(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
 
 @for_subscribers
 def request_invoice(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
-    """NHAN [code]: the VAT invoice of a payment.  The books hold no payment, so there is none to invoice."""
+    """NHAN [code]: the VAT invoice of a payment.
+
+    The books hold no payment, so there is none to invoice.
+    """
     return say("invoice.no_payment")

@@ -1,5 +1,6 @@
 """HD, NN, TC, ON, KT CUOC, and texts that match nothing (KW-3, KW-6)."""
 
+from itertools import takewhile
 from typing import Final
 
 import msgspec
@@ -13,9 +14,13 @@ from telcod.tx import Tx
 from telcod.types import SILENCE, Language, Reply, Request, say
 
 CHARGES_SHOWN: Final = 5
+LEFT_BEHIND: Final = "left_behind"
 WORD_CHARS_MAX: Final = 12
 HELP: Final = {SHORT_CODE_PAYFORME: "help.payforme", SHORT_CODE_EPAYMENT: "help.epayment"}
-UNKNOWN: Final = {SHORT_CODE_PAYFORME: "text.unknown_payforme", SHORT_CODE_EPAYMENT: "text.unknown_epayment"}
+UNKNOWN: Final = {
+    SHORT_CODE_PAYFORME: "text.unknown_payforme",
+    SHORT_CODE_EPAYMENT: "text.unknown_epayment",
+}
 
 
 @for_subscribers
@@ -24,7 +29,9 @@ def help_text(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
     if request.short_code != SHORT_CODE_PAYFORME:
         return say(HELP[request.short_code])
     prices = tx.rules.tariffs.at(tx.now_ms).packages
-    return say(HELP[request.short_code], day_vnd=prices["day"].price_vnd, week_vnd=prices["week"].price_vnd)
+    return say(
+        HELP[request.short_code], day_vnd=prices["day"].price_vnd, week_vnd=prices["week"].price_vnd
+    )
 
 
 @for_subscribers
@@ -51,14 +58,23 @@ def resume_notices(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
 def charges(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
     """KT CUOC: the last five charges: when, for what, how much."""
     account = main_account(subscriber.msisdn)
-    entries = [entry for entry in latest_entries(tx, account, most=10 * CHARGES_SHOWN) if entry.debit == account]
+    newest = latest_entries(tx, account, most=10 * CHARGES_SHOWN)
+    # What the last owner of the number left behind ends the story that is this one's to read.
+    own = takewhile(lambda entry: entry.kind != LEFT_BEHIND, newest)
+    entries = [entry for entry in own if entry.debit == account]
     if not entries:
         return say("charges.none")
-    return say("charges.show", charges=[_charge(tx, subscriber, entry) for entry in entries[:CHARGES_SHOWN]])
+    return say(
+        "charges.show",
+        charges=[_charge(tx, subscriber, entry) for entry in entries[:CHARGES_SHOWN]],
+    )
 
 
 def unknown(request: Request, tx: Tx) -> Reply:
-    """A text that matches nothing: an apology, what was wrong, the commands that exist, the help line (KW-3)."""
+    """A text that matches nothing.
+
+    An apology, what was wrong, the commands that exist, the help line (KW-3).
+    """
     return _wrong(request, tx)
 
 
@@ -78,7 +94,11 @@ def _wrong(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
         return limited(request, tx, say("text.empty"))
     if not request.args:  # On 9223 any word may be a password: none is repeated (PAY-1).
         return limited(request, tx, say(UNKNOWN[request.short_code]))
-    return limited(request, tx, say(UNKNOWN[request.short_code], typed=gsm_safe(request.args[0], WORD_CHARS_MAX)))
+    return limited(
+        request,
+        tx,
+        say(UNKNOWN[request.short_code], typed=gsm_safe(request.args[0], WORD_CHARS_MAX)),
+    )
 
 
 @for_subscribers

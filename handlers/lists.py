@@ -7,8 +7,17 @@ from handlers.common import for_subscribers
 from telcod.billing.lists import Verdict, decide_add, numbers_of, on_net
 from telcod.billing.packages import is_working
 from telcod.msisdn import Msisdn, national
+from telcod.rows import (
+    LIST_ENTRY,
+    SUBSCRIBER,
+    SUBSCRIPTION,
+    ListEntry,
+    ListKind,
+    PackageStatus,
+    Subscriber,
+    Subscription,
+)
 from telcod.text import gsm_safe
-from telcod.rows import LIST_ENTRY, SUBSCRIBER, SUBSCRIPTION, ListEntry, ListKind, PackageStatus, Subscriber, Subscription
 from telcod.tx import Tx
 from telcod.types import Line, Reply, Request, say
 
@@ -48,7 +57,9 @@ def white_remove(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
 def black_show(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
     """KT B."""
     numbers = _numbers(tx, subscriber, ListKind.BLACK)
-    return say("list.b.show", count=len(numbers), numbers=numbers) if numbers else say("list.b.empty")
+    return (
+        say("list.b.show", count=len(numbers), numbers=numbers) if numbers else say("list.b.empty")
+    )
 
 
 @for_subscribers
@@ -77,7 +88,14 @@ def _add(request: Request, tx: Tx, subscriber: Subscriber, kind: ListKind) -> Re
             verdicts.append((Verdict.MALFORMED, gsm_safe(argument[1:], TYPED_CHARS_MAX)))
             continue
         number = int(argument)
-        verdict = decide_add(kind, number, tx.get(SUBSCRIBER, number), tx.group(LIST_ENTRY, owner), limits, owner=owner)
+        verdict = decide_add(
+            kind,
+            number,
+            tx.get(SUBSCRIBER, number),
+            tx.group(LIST_ENTRY, owner),
+            limits,
+            owner=owner,
+        )
         if verdict in {Verdict.ADDED, Verdict.MOVED}:
             tx.put(LIST_ENTRY, ListEntry(owner, number, kind.value, tx.now_ms))
         verdicts.append((verdict, national(Msisdn(number))))
@@ -107,7 +125,9 @@ def _remove(request: Request, tx: Tx, subscriber: Subscriber, kind: ListKind) ->
         listed = entry is not None and entry.kind == kind
         if entry is not None and listed:
             tx.delete(LIST_ENTRY, entry)
-        verdicts.append((Verdict.REMOVED if listed else Verdict.NOT_LISTED, national(Msisdn(number))))
+        verdicts.append(
+            (Verdict.REMOVED if listed else Verdict.NOT_LISTED, national(Msisdn(number)))
+        )
     return _told(kind, verdicts)
 
 
@@ -120,7 +140,12 @@ def _told(kind: ListKind, verdicts: Sequence[tuple[Verdict, str]]) -> Reply:
         Line(f"list.{LETTER[kind]}.{verdict.value}", {"numbers": numbers})
         for verdict, numbers in by_verdict.items()
     )
-    return Reply(f"list.{LETTER[kind]}.{verdicts[0][0].value}" if len(by_verdict) == 1 else f"list.{LETTER[kind]}.mixed", lines)
+    return Reply(
+        f"list.{LETTER[kind]}.{verdicts[0][0].value}"
+        if len(by_verdict) == 1
+        else f"list.{LETTER[kind]}.mixed",
+        lines,
+    )
 
 
 def _numbers(tx: Tx, subscriber: Subscriber, kind: ListKind) -> list[int]:

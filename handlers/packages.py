@@ -62,7 +62,12 @@ def cancel(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
     current = tx.get(SUBSCRIPTION, subscriber.msisdn)
     if current is None or current.status == PackageStatus.CANCELLED:
         return say("package.none_to_cancel")
-    tx.put(SUBSCRIPTION, msgspec.structs.replace(current, status=PackageStatus.CANCELLED.value, next_at=0, remind_at=0))
+    tx.put(
+        SUBSCRIPTION,
+        msgspec.structs.replace(
+            current, status=PackageStatus.CANCELLED.value, next_at=0, remind_at=0
+        ),
+    )
     return say("package.cancelled", package=named(tx, subscriber, f"name.{current.package}"))
 
 
@@ -75,7 +80,12 @@ def show(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
     price_vnd = tx.rules.tariffs.at(tx.now_ms).packages[current.package].price_vnd
     terms = package_terms(tx, subscriber, current.package, price_vnd, current.ends_at)
     if current.status == PackageStatus.SUSPENDED:
-        return say("package.in_trouble", since=current.failed_since, package=terms["package"], price=terms["price"])
+        return say(
+            "package.in_trouble",
+            since=current.failed_since,
+            package=terms["package"],
+            price=terms["price"],
+        )
     return say("package.in_trial" if current.trial else "package.running", **terms)
 
 
@@ -136,7 +146,8 @@ def start(request: Request, tx: Tx, subscriber: Subscriber, package: str) -> Rep
 def look_after(request: Request, tx: Tx) -> Reply:
     """The clock's turn on one subscription: remind, renew, try again, or end it (PKG-6, PKG-8).
 
-    `args` are the period that was due; one that has moved on since is left alone, so that a repeat does nothing.
+    `args` are the period that was due; one that has moved on since is left alone, so that a repeat
+    does nothing.
     """
     current = tx.get(SUBSCRIPTION, request.sender)
     subscriber = tx.get(SUBSCRIBER, request.sender)
@@ -168,8 +179,21 @@ def renew(tx: Tx, subscriber: Subscriber, current: Subscription) -> Reply:
             return _renewed(tx, subscriber, current, decision)
         case Suspend():
             if decision.first:
-                terms = package_terms(tx, subscriber, current.package, tariff.packages[current.package].price_vnd, current.ends_at)
-                tell(tx, subscriber, "package.suspended", kind="package", package=terms["package"], price=terms["price"])
+                terms = package_terms(
+                    tx,
+                    subscriber,
+                    current.package,
+                    tariff.packages[current.package].price_vnd,
+                    current.ends_at,
+                )
+                tell(
+                    tx,
+                    subscriber,
+                    "package.suspended",
+                    kind="package",
+                    package=terms["package"],
+                    price=terms["price"],
+                )
             tx.put(
                 SUBSCRIPTION,
                 msgspec.structs.replace(
@@ -182,7 +206,12 @@ def renew(tx: Tx, subscriber: Subscriber, current: Subscription) -> Reply:
             )
             return Reply("package.suspended")
         case Cancel():
-            tx.put(SUBSCRIPTION, msgspec.structs.replace(current, status=PackageStatus.CANCELLED.value, next_at=0, remind_at=0))
+            tx.put(
+                SUBSCRIPTION,
+                msgspec.structs.replace(
+                    current, status=PackageStatus.CANCELLED.value, next_at=0, remind_at=0
+                ),
+            )
             tell(
                 tx,
                 subscriber,
@@ -206,18 +235,29 @@ def _register(request: Request, tx: Tx, subscriber: Subscriber, package: str) ->
     tx.put(PENDING_CONFIRM, PendingConfirm(subscriber.msisdn, package, expires_at))
     price_vnd = tx.rules.tariffs.at(tx.now_ms).packages[package].price_vnd
     key = "confirm.ask_trial" if decision.trial else "confirm.ask"
-    return say(key, package=named(tx, subscriber, f"name.{package}"), price=price_vnd, minutes=limits.confirm_within_min)
+    return say(
+        key,
+        package=named(tx, subscriber, f"name.{package}"),
+        price=price_vnd,
+        minutes=limits.confirm_within_min,
+    )
 
 
-def _decide(tx: Tx, subscriber: Subscriber, package: str) -> tuple[Subscription | None, Start | Refusal]:
+def _decide(
+    tx: Tx, subscriber: Subscriber, package: str
+) -> tuple[Subscription | None, Start | Refusal]:
     current = tx.get(SUBSCRIPTION, subscriber.msisdn)
     account = tx.get(ACCOUNT, main_account(subscriber.msisdn))
     rules = tx.rules
     tariff = rules.tariffs.at(tx.now_ms)
-    return current, decide_register(package, subscriber, account, current, tariff, rules.limits.packages, now_ms=tx.now_ms)
+    return current, decide_register(
+        package, subscriber, account, current, tariff, rules.limits.packages, now_ms=tx.now_ms
+    )
 
 
-def _refuse(tx: Tx, subscriber: Subscriber, current: Subscription | None, package: str, refusal: Refusal) -> Reply:
+def _refuse(
+    tx: Tx, subscriber: Subscriber, current: Subscription | None, package: str, refusal: Refusal
+) -> Reply:
     price = tx.rules.tariffs.at(tx.now_ms).packages[package].price_vnd
     match refusal:
         case Refusal.KIND_NOT_ELIGIBLE | Refusal.NOT_ACTIVE:
@@ -231,13 +271,23 @@ def _refuse(tx: Tx, subscriber: Subscriber, current: Subscription | None, packag
             name = named(tx, subscriber, f"name.{current.package}")
             if refusal is Refusal.ALREADY_SUSPENDED:
                 return say(refusal.value, package=name, price=price)
+            if refusal is Refusal.OTHER and current.status == PackageStatus.SUSPENDED:
+                return say("package.other_suspended", package=name, command=COMMANDS[package])
             if refusal is Refusal.OTHER:
-                return say(refusal.value, package=name, end=current.ends_at, command=COMMANDS[package])
+                return say(
+                    refusal.value, package=name, end=current.ends_at, command=COMMANDS[package]
+                )
             return say(refusal.value, package=name, end=current.ends_at)
 
 
-def _begin_period(  # noqa: PLR0913  (what a period is made of)
-    tx: Tx, subscriber: Subscriber, package: str, begun: Start | Renew, period_no: int, command: str, event_ms: int
+def _begin_period(
+    tx: Tx,
+    subscriber: Subscriber,
+    package: str,
+    begun: Start | Renew,
+    period_no: int,
+    command: str,
+    event_ms: int,
 ) -> None:
     entry_seq = 0
     if begun.price_vnd:
@@ -258,7 +308,16 @@ def _begin_period(  # noqa: PLR0913  (what a period is made of)
     kind = "paid" if begun.price_vnd or not isinstance(begun, Start) else "trial"
     tx.put(
         PERIOD,
-        Period(subscriber.msisdn, subscriber.life, period_no, package, kind, begun.starts_at, begun.ends_at, entry_seq),
+        Period(
+            subscriber.msisdn,
+            subscriber.life,
+            period_no,
+            package,
+            kind,
+            begun.starts_at,
+            begun.ends_at,
+            entry_seq,
+        ),
     )
 
 
@@ -269,20 +328,38 @@ def _renewed(tx: Tx, subscriber: Subscriber, current: Subscription, decision: Re
         # Down for whole periods: said in the books, charged to nobody (PKG-6).
         tx.put(
             PERIOD,
-            Period(subscriber.msisdn, subscriber.life, period_no, current.package, "missed", current.ends_at, decision.starts_at, 0),
+            Period(
+                subscriber.msisdn,
+                subscriber.life,
+                period_no,
+                current.package,
+                "missed",
+                current.ends_at,
+                decision.starts_at,
+                0,
+            ),
         )
         period_no += 1
     command = f"renewal:{subscriber.msisdn}:{subscriber.life}:{period_no}"
     _begin_period(tx, subscriber, current.package, decision, period_no, command, decision.starts_at)
-    started = Start(trial=False, price_vnd=decision.price_vnd, starts_at=decision.starts_at, ends_at=decision.ends_at)
+    started = Start(
+        trial=False,
+        price_vnd=decision.price_vnd,
+        starts_at=decision.starts_at,
+        ends_at=decision.ends_at,
+    )
     worth_a_text = current.status == PackageStatus.SUSPENDED or current.trial or decision.missed
     told = bool(worth_a_text) or limits.renewal_notice == "always"
     if current.trial or not current.remind_at:
         remind_at = first_reminder_ms(started, limits)
     elif told and current.remind_at <= tx.now_ms:
-        remind_at = next_reminder_ms(current.remind_at, limits, now_ms=tx.now_ms)  # The notice below says the same.
+        remind_at = next_reminder_ms(
+            current.remind_at, limits, now_ms=tx.now_ms
+        )  # The notice below says the same.
     else:
-        remind_at = current.remind_at  # Also when it is due this very moment: then it is the next thing to do (PKG-8).
+        remind_at = (
+            current.remind_at
+        )  # Also when it is due this very moment: then it is the next thing to do (PKG-8).
     tx.put(
         SUBSCRIPTION,
         msgspec.structs.replace(
@@ -305,7 +382,10 @@ def _renewed(tx: Tx, subscriber: Subscriber, current: Subscription, decision: Re
 
 
 def _remind(tx: Tx, subscriber: Subscriber, current: Subscription) -> Reply:
-    """The reminder of automatic renewal, the notice before a trial ends; 07:00–22:00 only (PKG-8)."""
+    """The reminder of automatic renewal, the notice before a trial ends.
+
+    07:00–22:00 only (PKG-8).
+    """
     limits = tx.rules.limits.packages
     if not in_reminder_window(tx.now_ms, limits):
         remind_at = postponed_reminder_ms(tx.now_ms, limits)
@@ -313,8 +393,18 @@ def _remind(tx: Tx, subscriber: Subscriber, current: Subscription) -> Reply:
         return Reply("package.reminder_postponed")
     price_vnd = tx.rules.tariffs.at(tx.now_ms).packages[current.package].price_vnd
     terms = package_terms(tx, subscriber, current.package, price_vnd, current.ends_at)
-    tell(tx, subscriber, "package.trial_ends" if current.trial else "package.reminder", kind="package", **terms)
-    _look_again(tx, current, 0 if current.trial else next_reminder_ms(current.remind_at, limits, now_ms=tx.now_ms))
+    tell(
+        tx,
+        subscriber,
+        "package.trial_ends" if current.trial else "package.reminder",
+        kind="package",
+        **terms,
+    )
+    _look_again(
+        tx,
+        current,
+        0 if current.trial else next_reminder_ms(current.remind_at, limits, now_ms=tx.now_ms),
+    )
     return Reply("package.reminded")
 
 

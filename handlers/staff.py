@@ -1,5 +1,7 @@
-"""What staff, the network and the command line do to the books: top-ups, states, subscriber data, tokens (CLI-4, CLI-7, NUM-5)."""
+"""What staff, the network and the command line do to the books.
 
+Top-ups, states, subscriber data, tokens (CLI-4, CLI-7, NUM-5).
+"""
 
 from typing import Any, Final
 
@@ -33,7 +35,10 @@ UNKNOWN_SUBSCRIBER: Final = "subscriber.unknown"
 
 
 class SubscriberData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A line of the subscriber data, as the customer system knows it (CLI-4).  Amounts are whole đồng."""
+    """A line of the subscriber data, as the customer system knows it (CLI-4).
+
+    Amounts are whole đồng.
+    """
 
     msisdn: int
     kind: str
@@ -48,7 +53,8 @@ class SubscriberData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def top_up(request: Request, tx: Tx) -> Reply:
-    """Add money to a main balance (or take it off a debt), and try a suspended package again at once (PKG-6).
+    """Add money to a main balance (or take it off a debt), and try a suspended package again at
+    once (PKG-6).
 
     `args` are the amount in đồng and the reason.  The request's key makes a repeat harmless.
     """
@@ -56,7 +62,11 @@ def top_up(request: Request, tx: Tx) -> Reply:
     if subscriber is None or not on_net(subscriber):
         return Reply(UNKNOWN_SUBSCRIBER)
     amount_vnd, reason = int(request.args[0]), request.args[1]
-    account = main_account(subscriber.msisdn) if subscriber.kind == "prepaid" else debt_account(subscriber.msisdn)
+    account = (
+        main_account(subscriber.msisdn)
+        if subscriber.kind == "prepaid"
+        else debt_account(subscriber.msisdn)
+    )
     open_account(tx, account)
     posted = post(tx, Transfer(TOPUP, account, amount_vnd, "topup", request.key, request.event_ms))
     if isinstance(posted, Declined):
@@ -67,7 +77,10 @@ def top_up(request: Request, tx: Tx) -> Reply:
     retried = retry_after_topup(tx, subscriber)
     write_audit(tx, request, "topup", str(subscriber.msisdn), f"{amount_vnd} {reason}")
     balance = tx.get(ACCOUNT, account)
-    data = {"balance_vnd": balance.posted if balance else 0, "package": retried.outcome if retried else ""}
+    data = {
+        "balance_vnd": balance.posted if balance else 0,
+        "package": retried.outcome if retried else "",
+    }
     return Reply("topup.done", data=data)
 
 
@@ -85,7 +98,10 @@ def set_state(request: Request, tx: Tx) -> Reply:
 
 
 def import_subscribers(request: Request, tx: Tx) -> Reply:
-    """Take over lines of the subscriber data.  The same lines again change nothing: balances only open, they are never set (CLI-4)."""
+    """Take over lines of the subscriber data.
+
+    The same lines again change nothing: balances only open, they are never set (CLI-4).
+    """
     lines: Any = (request.body or {}).get("lines", ())
     counts = {"added": 0, "changed": 0, "unchanged": 0}
     tx.prefetch(SUBSCRIBER, [line["msisdn"] for line in lines])
@@ -93,12 +109,21 @@ def import_subscribers(request: Request, tx: Tx) -> Reply:
     for line in lines:
         counts[_take_over(request, tx, msgspec.convert(line, SubscriberData))] += 1
     if counts["added"] or counts["changed"]:
-        write_audit(tx, request, "import", f"{len(lines)} lines", " ".join(f"{name}={count}" for name, count in counts.items()))
+        write_audit(
+            tx,
+            request,
+            "import",
+            f"{len(lines)} lines",
+            " ".join(f"{name}={count}" for name, count in counts.items()),
+        )
     return Reply("import.done", data=counts)
 
 
 def look_up(request: Request, tx: Tx) -> Reply:
-    """Show all that is known of a subscriber.  Every look-up is audited, also of a number that is nobody's (CARE-2)."""
+    """Show all that is known of a subscriber.
+
+    Every look-up is audited, also of a number that is nobody's (CARE-2).
+    """
     msisdn = request.sender
     write_audit(tx, request, "lookup", str(msisdn))
     subscriber = tx.get(SUBSCRIBER, msisdn)
@@ -162,7 +187,16 @@ def _take_over(request: Request, tx: Tx, line: SubscriberData) -> str:
     if subscriber is None:
         tx.put(
             SUBSCRIBER,
-            Subscriber(line.msisdn, line.kind, line.state, line.language, line.centre, notices=1, trial_used=0, life=1),
+            Subscriber(
+                line.msisdn,
+                line.kind,
+                line.state,
+                line.language,
+                line.centre,
+                notices=1,
+                trial_used=0,
+                life=1,
+            ),
         )
         _open_books(request, tx, line)
         return "added"
@@ -171,7 +205,11 @@ def _take_over(request: Request, tx: Tx, line: SubscriberData) -> str:
         tx.put(SUBSCRIBER, changed)
     if line.state != subscriber.state:
         _change_state(request, tx, changed, State(line.state))
-    return "changed" if detail_changed or changed != subscriber or line.state != subscriber.state else "unchanged"
+    return (
+        "changed"
+        if detail_changed or changed != subscriber or line.state != subscriber.state
+        else "unchanged"
+    )
 
 
 def _open_books(request: Request, tx: Tx, line: SubscriberData) -> None:
@@ -180,10 +218,16 @@ def _open_books(request: Request, tx: Tx, line: SubscriberData) -> None:
     open_account(tx, main)
     command = f"opening:{line.msisdn}"
     if line.balance_vnd:
-        _must(post(tx, Transfer(OPENING, main, line.balance_vnd, "opening", command, request.event_ms)))
+        _must(
+            post(
+                tx, Transfer(OPENING, main, line.balance_vnd, "opening", command, request.event_ms)
+            )
+        )
     if line.debt_vnd:
         open_account(tx, debt)
-        _must(post(tx, Transfer(debt, OPENING, line.debt_vnd, "opening", command, request.event_ms)))
+        _must(
+            post(tx, Transfer(debt, OPENING, line.debt_vnd, "opening", command, request.event_ms))
+        )
 
 
 def _change_state(request: Request, tx: Tx, subscriber: Subscriber, state: State) -> None:
@@ -196,11 +240,16 @@ def _change_state(request: Request, tx: Tx, subscriber: Subscriber, state: State
 
 
 def _close(tx: Tx, subscriber: Subscriber) -> None:
-    """NUM-5: the number loses package, lists, password and settings; it goes from the lists of others."""
+    """NUM-5: the number loses package, lists, password and settings.
+
+    It goes from the lists of others.
+    """
     msisdn = subscriber.msisdn
     tx.put(
         SUBSCRIBER,
-        msgspec.structs.replace(subscriber, state=State.CLOSED.value, language=Language.VI.value, notices=1),
+        msgspec.structs.replace(
+            subscriber, state=State.CLOSED.value, language=Language.VI.value, notices=1
+        ),
     )
     for table in (SUBSCRIPTION, PAYMENT_PASSWORD, PENDING_CONFIRM):
         row: Any = tx.get(table, msisdn)  # type: ignore[arg-type]
@@ -211,23 +260,48 @@ def _close(tx: Tx, subscriber: Subscriber) -> None:
 
 
 def _reopen(request: Request, tx: Tx, subscriber: Subscriber, state: State) -> None:
-    """A number that comes back is somebody else: what the last owner left goes to suspense, what he owed is written off."""
+    """A number that comes back is somebody else.
+
+    What the last owner left goes to suspense, what he owed is written off.
+    """
     tx.put(
         SUBSCRIBER,
-        msgspec.structs.replace(subscriber, state=state.value, trial_used=0, life=subscriber.life + 1),
+        msgspec.structs.replace(
+            subscriber, state=state.value, trial_used=0, life=subscriber.life + 1
+        ),
     )
-    main, debt = tx.get(ACCOUNT, main_account(subscriber.msisdn)), tx.get(ACCOUNT, debt_account(subscriber.msisdn))
+    main, debt = (
+        tx.get(ACCOUNT, main_account(subscriber.msisdn)),
+        tx.get(ACCOUNT, debt_account(subscriber.msisdn)),
+    )
     command = f"reopen:{subscriber.msisdn}:{subscriber.life + 1}"
     if main is not None and main.spendable_vnd > 0:
-        _must(post(tx, Transfer(main.id, SUSPENSE, main.spendable_vnd, "left_behind", command, request.event_ms)))
+        _must(
+            post(
+                tx,
+                Transfer(
+                    main.id, SUSPENSE, main.spendable_vnd, "left_behind", command, request.event_ms
+                ),
+            )
+        )
     if debt is not None and debt.posted < 0:
-        _must(post(tx, Transfer(WRITE_OFF, debt.id, -debt.posted, "left_behind", command, request.event_ms)))
+        _must(
+            post(
+                tx,
+                Transfer(
+                    WRITE_OFF, debt.id, -debt.posted, "left_behind", command, request.event_ms
+                ),
+            )
+        )
     if debt is not None and debt.posted > 0:
-        _must(post(tx, Transfer(debt.id, SUSPENSE, debt.posted, "left_behind", command, request.event_ms)))
+        _must(
+            post(
+                tx,
+                Transfer(debt.id, SUSPENSE, debt.posted, "left_behind", command, request.event_ms),
+            )
+        )
 
 
 def _must(posted: object) -> None:
     if isinstance(posted, Declined):
         raise ValueError(f"an opening entry is declined: {posted}")
-
-

@@ -1,7 +1,8 @@
 """The composition root: the only file that knows everybody (DESIGN 3).
 
-`Daemon` opens the books, starts the writer, the links, the clock's work and HTTP, says in one line when each is there, and
-takes them down in the opposite order: no new work, last batch committed, unbind, close (CLI-1).
+`Daemon` opens the books, starts the writer, the links, the clock's work and HTTP, says in one line
+when each is there, and takes them down in the opposite order: no new work, last batch committed,
+unbind, close (CLI-1).
 """
 
 import asyncio
@@ -52,7 +53,8 @@ def run_daemon(settings: Settings) -> None:
 
     Raises:
         NotStarted: It can't start as it is set up; the message says why and what to do.
-        StoreFailed: The disk failed while it ran; what was not answered will be sent again by its peers.
+        StoreFailed: The disk failed while it ran; what was not answered will be sent again by its
+        peers.
     """
     log.configure(level=settings.log.level, form=settings.log.format)
     uvloop.run(_run_with_signals(settings))
@@ -69,7 +71,10 @@ async def _run_with_signals(settings: Settings) -> None:
 
 
 def _tell(line: str) -> None:
-    """The few lines that a person in front of it waits for go to standard output; logs go to standard error."""
+    """The few lines that a person in front of it waits for go to standard output.
+
+    Logs go to standard error.
+    """
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
@@ -84,11 +89,19 @@ class Daemon:
         links: Made from the settings unless tests give their own.
     """
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None, told: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        told: Callable[[str], None] = lambda line: None,
+    ) -> None:
         self.settings: Final = settings
         self.clock: Final = clock or SystemClock()
         self.metrics: Final = Metrics()
-        self.guard: Final = ClockGuard(wall_ms=self.clock.wall_ms(), monotonic_s=self.clock.monotonic_s())
+        self.guard: Final = ClockGuard(
+            wall_ms=self.clock.wall_ms(), monotonic_s=self.clock.monotonic_s()
+        )
         self.ready: Final = asyncio.Event()
         self._told: Final = told
         self._started_s: Final = self.clock.monotonic_s()
@@ -115,7 +128,11 @@ class Daemon:
         try:
             batcher = Batcher(store, self.rules, handlers.ROUTES, self.clock, self._vault())
             boot = self._start_books(batcher)
-            self.engine = Engine(batcher, queue_max=self.settings.engine.queue_max, batch_max=self.settings.engine.batch_max)
+            self.engine = Engine(
+                batcher,
+                queue_max=self.settings.engine.queue_max,
+                batch_max=self.settings.engine.batch_max,
+            )
             self.engine.on_failed = self._store_failed
             self.engine.on_batch = self._count_batch
             self._wire(boot, hashes)
@@ -144,7 +161,9 @@ class Daemon:
             raise self._failed
 
     async def _serve(self, stop: asyncio.Event) -> None:
-        scheduler = Scheduler(self.reader, self.engine, self.clock, self.guard, lambda: self.rules.limits.texts)
+        scheduler = Scheduler(
+            self.reader, self.engine, self.clock, self.guard, lambda: self.rules.limits.texts
+        )
         async with asyncio.TaskGroup() as group:
             web = group.create_task(self.web.run(), name="http")
             work = [
@@ -227,7 +246,10 @@ class Daemon:
         return jumped
 
     def reload_soon(self) -> None:
-        """Read tariffs, messages, keywords and limits again (SIGHUP); a mistake in them leaves the old ones in force."""
+        """Read tariffs, messages, keywords and limits again (SIGHUP).
+
+        A mistake in them leaves the old ones in force.
+        """
         self._reload.set()
 
     # -- building
@@ -235,7 +257,10 @@ class Daemon:
     def _database(self) -> Path:
         path = self.settings.sqlite_path_or_none()
         if path is None:
-            raise NotStarted("store.url names a server", what_to_do="Set store.url to sqlite:///path/to/telcod.db.")
+            raise NotStarted(
+                "store.url names a server",
+                what_to_do="Set store.url to sqlite:///path/to/telcod.db.",
+            )
         return path.resolve()
 
     def _vault(self) -> Vault:
@@ -270,7 +295,8 @@ class Daemon:
         gateway = Gateway(self.engine, redelivery, self.metrics, clock, boot=boot, told=self._told)
         smpp = self.settings.smpp
         gateway.links = tuple(
-            Link(settings, smpp.timers, gateway, rng=SystemRandom(), clock=clock.monotonic_s) for settings in smpp.links
+            Link(settings, smpp.timers, gateway, rng=SystemRandom(), clock=clock.monotonic_s)
+            for settings in smpp.links
         )
         gateway.inbox = Inbox(
             self.engine,
@@ -301,7 +327,9 @@ class Daemon:
         self.gateway.sender.take(rows)
 
     def _count_batch(self, stats: BatchStats) -> None:
-        self.metrics.batch_committed(requests=stats.requests, commit_s=stats.commit_s, quarantined=stats.quarantined)
+        self.metrics.batch_committed(
+            requests=stats.requests, commit_s=stats.commit_s, quarantined=stats.quarantined
+        )
 
     def _store_failed(self, error: TelcodError) -> None:
         """An fsync that failed is never tried again: stop answering, say so, exit (DESIGN 4)."""
@@ -324,22 +352,32 @@ class Daemon:
             await self.reload()
 
     async def reload(self) -> bool:
-        """Swap the rules between two batches; False, and the old ones stay, when the files have mistakes."""
+        """Swap the rules between two batches.
+
+        False, and the old ones stay, when the files have mistakes.
+        """
         try:
             rules = await asyncio.to_thread(load_rules, self.settings)
         except RulesError as error:
             _log.error("reload.refused", problems=[str(problem) for problem in error.problems])
-            self._told("reload refused, the old rules stay in force: " + "; ".join(str(p) for p in error.problems))
+            self._told(
+                "reload refused, the old rules stay in force: "
+                + "; ".join(str(p) for p in error.problems)
+            )
             return False
         before, self.rules = self.rules, rules
         self.engine.replace_rules(rules)
-        answer = await self.engine.submit(Request("daemon.reload", channel=Channel.CLOCK, actor="SIGHUP"))
+        answer = await self.engine.submit(
+            Request("daemon.reload", channel=Channel.CLOCK, actor="SIGHUP")
+        )
         if answer.outcome == "tariff.changed":
             self.rules = before
             self.engine.replace_rules(before)
             changed = (answer.data or {}).get("tariffs")
             _log.error("reload.refused", tariffs=changed)
-            self._told(f"reload refused, the old rules stay in force: tariffs that were valid have changed: {changed}")
+            self._told(
+                f"reload refused, the old rules stay in force: tariffs that were valid have changed: {changed}"
+            )
             return False
         _log.info("rules.reloaded")
         self._told("rules were read again and are in force")

@@ -1,7 +1,9 @@
-"""Putting long texts together (SMPP-3): parts in any order, over any link, kept an hour, bounded.  Pure.
+"""Putting long texts together (SMPP-3): parts in any order, over any link, kept an hour, bounded.
+Pure.
 
-Parts are rows of the transaction, encrypted by the edge, because one of them may hold a password.  The last part to come is
-carried out as the whole text in the same transaction that removes the others.
+Parts are rows of the transaction, encrypted by the edge, because one of them may hold a password.
+The last part to come is carried out as the whole text in the same transaction that removes the
+others.
 """
 
 from typing import NamedTuple
@@ -20,7 +22,10 @@ STORED_TEXT_CHARS_MAX = 1_000
 
 
 class AssemblyWaits(NamedTuple):
-    """The part is kept; nothing more happens until the others come.  `outcome` goes into the journal."""
+    """The part is kept; nothing more happens until the others come.
+
+    `outcome` goes into the journal.
+    """
 
     outcome: str
 
@@ -32,7 +37,9 @@ class Assembled(NamedTuple):
     parsed: Parsed
 
 
-def take_part(tx: Tx, request: Request, vault: Vault, *, waiting: int) -> AssemblyWaits | Assembled | Overloaded:
+def take_part(
+    tx: Tx, request: Request, vault: Vault, *, waiting: int
+) -> AssemblyWaits | Assembled | Overloaded:
     """Keep a part, or put the text together when it completes it.
 
     Args:
@@ -54,30 +61,54 @@ def take_part(tx: Tx, request: Request, vault: Vault, *, waiting: int) -> Assemb
     fresh_after = tx.now_ms - limits.parts_kept_min * 60_000
     siblings = [row for row in group.values() if (row.ref, row.total) == (concat.ref, concat.total)]
     if any(row.at < fresh_after or _differs(row, concat, mo.sealed, vault) for row in siblings):
-        _remove(tx, siblings)  # The reference number came round again: these belong to an older text.
+        _remove(
+            tx, siblings
+        )  # The reference number came round again: these belong to an older text.
         siblings = []
     have = {row.part: row for row in siblings}
     if len(have.keys() | {concat.part}) < concat.total:
         if concat.part not in have:
             if waiting >= limits.parts_total_max:
                 return Overloaded("too many parts of long texts are waiting")
-            _make_room(tx, sender, keep=(concat.ref, concat.total), most=limits.assemblies_per_sender_max)
-            tx.put(MO_PART, MoPart(sender, concat.ref, concat.total, concat.part, tx.now_ms, mo.data_coding, mo.sealed))
+            _make_room(
+                tx, sender, keep=(concat.ref, concat.total), most=limits.assemblies_per_sender_max
+            )
+            tx.put(
+                MO_PART,
+                MoPart(
+                    sender,
+                    concat.ref,
+                    concat.total,
+                    concat.part,
+                    tx.now_ms,
+                    mo.data_coding,
+                    mo.sealed,
+                ),
+            )
             tx.parts_delta += 1
         return AssemblyWaits("part.waiting")
-    data = [(mo.data_coding, mo.sealed) if n == concat.part else (have[n].data_coding, have[n].sealed) for n in range(1, concat.total + 1)]
+    data = [
+        (mo.data_coding, mo.sealed) if n == concat.part else (have[n].data_coding, have[n].sealed)
+        for n in range(1, concat.total + 1)
+    ]
     text = _decode([(coding, vault.open(sealed) or b"") for coding, sealed in data])
     _remove(tx, siblings)
     parsed = tx.rules.dispatcher.parse(request.short_code, text)
     kept = "" if parsed.secret_bearing else text[:STORED_TEXT_CHARS_MAX]
     whole = msgspec.structs.replace(
-        request, route=parsed.route, args=parsed.args, mo=msgspec.structs.replace(mo, concat=None, sealed=b"", stored_text=kept)
+        request,
+        route=parsed.route,
+        args=parsed.args,
+        mo=msgspec.structs.replace(mo, concat=None, sealed=b"", stored_text=kept),
     )
     return Assembled(whole, parsed)
 
 
 def _decode(parts: list[tuple[int, bytes]]) -> str:
-    """Parts of one coding are joined before they are decoded: a peer may cut an escape or a surrogate pair in two."""
+    """Parts of one coding are joined before they are decoded.
+
+    A peer may cut an escape or a surrogate pair in two.
+    """
     codings = {coding for coding, _ in parts}
     if len(codings) > 1:
         return "".join(_decode([part]) for part in parts)

@@ -1,11 +1,13 @@
-"""Subscriber data in bulk: lines of a CSV file to values, each bad line with its reason in the user's terms (CLI-4).
+"""Subscriber data in bulk: lines of a CSV file to values, each bad line with its reason (CLI-4).
 
-Pure: bytes in, values out; who opens the file and who takes the lines is the caller's business.  Rules:
+Pure: bytes in, values out; who opens the file and who takes the lines is the caller's business.
+Rules:
 
-- the header is `HEADER`, in this order; a byte-order mark before it, as spreadsheets write it, is skipped;
-- each line stands for itself, so a forgotten quotation mark spoils one line and not the rest of the file;
-- a number may be in any accepted form (NUM-1); the second line of one number is refused, because a file that says two
-  things of one subscriber would change the books each time it is imported.
+- the header is `HEADER`, in this order; a byte-order mark before it, as spreadsheets write it, is
+  skipped;
+- each line stands for itself, so a forgotten quotation mark spoils one line and not the rest;
+- a number may be in any accepted form (NUM-1); the second line of one number is refused, because a
+  file that says two things of one subscriber would change the books each time it is imported.
 """
 
 import csv
@@ -32,7 +34,9 @@ HEADER: Final = (
     "email",
     "language",
 )
-CHUNK_LINES_MAX: Final = 500  # one request: a commit of its own, short enough for others to come between
+CHUNK_LINES_MAX: Final = (
+    500  # one request: a commit of its own, short enough for others to come between
+)
 LINE_BYTES_MAX: Final = 16 * 1024
 NAME_CHARS_MAX: Final = 200
 ADDRESS_CHARS_MAX: Final = 500
@@ -45,7 +49,10 @@ Amount = Annotated[int, Meta(ge=0, le=AMOUNT_VND_MAX)]
 
 
 class SubscriberLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """One subscriber as the customer system knows it.  Amounts are whole đồng; `msisdn` is `84` and nine digits."""
+    """One subscriber as the customer system knows it.
+
+    Amounts are whole đồng; `msisdn` is `84` and nine digits.
+    """
 
     msisdn: Annotated[int, Meta(ge=84_100_000_000, le=84_999_999_999)]
     kind: Kind
@@ -67,11 +74,15 @@ class BadLine(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"line {self.line}: {self.field}: {self.reason}" if self.field else f"line {self.line}: {self.reason}"
+        return (
+            f"line {self.line}: {self.field}: {self.reason}"
+            if self.field
+            else f"line {self.line}: {self.reason}"
+        )
 
 
 class NotSubscribers(Exception):
-    """The file as a whole is none of subscriber data; nothing of it can be imported.  The message says what is wrong."""
+    """The file is none of subscriber data; nothing of it can be imported.  The message says why."""
 
 
 class _FieldError(Exception):
@@ -83,7 +94,7 @@ class _FieldError(Exception):
 
 
 class SeenNumbers:
-    """A set of numbers that takes 1 bit each where they stand close together, for files of millions of lines."""
+    """A set of numbers, of a bit each where they stand close together: files have millions."""
 
     def __init__(self) -> None:
         self._pages: dict[int, bytearray] = {}
@@ -118,10 +129,18 @@ def check_header(first_line: bytes) -> None:
     if found == list(HEADER):
         return
     if ";" in text or "\t" in text:
-        raise NotSubscribers("the columns are separated by semicolons or tabs; separate them by commas")
+        raise NotSubscribers(
+            "the columns are separated by semicolons or tabs; separate them by commas"
+        )
     missing = [name for name in HEADER if name not in found]
     surplus = [name for name in found if name not in HEADER]
-    what = f"lacks {', '.join(missing)}" if missing else f"has {', '.join(surplus)} too many" if surplus else "has another order"
+    what = (
+        f"lacks {', '.join(missing)}"
+        if missing
+        else f"has {', '.join(surplus)} too many"
+        if surplus
+        else "has another order"
+    )
     raise NotSubscribers(f"the header {what}; it must be {','.join(HEADER)}")
 
 
@@ -131,23 +150,32 @@ def read_lines(
     """Understand the lines after the header, one by one; empty ones are passed over.
 
     Args:
-        lines: As they are in the file, `\\n` at the end or not.
+        lines: As they are in the file, with their line ends or without.
         old_prefixes: As for `msisdn.parse`.
         first: The number of the first of them in the file.
     """
     seen = SeenNumbers()
     for number, raw in enumerate(lines, start=first):
         try:
-            fields = _fields(raw)
-            if not fields:
-                continue
-            line = _line(fields, old_prefixes)
-            if seen.seen_before(line.msisdn):
-                raise _FieldError("msisdn", f"{national(Msisdn(line.msisdn))} is on an earlier line already")
+            line = _understood(raw, old_prefixes, seen)
         except _FieldError as error:
             yield BadLine(number, error.field, str(error))
         else:
-            yield line
+            if line is not None:
+                yield line
+
+
+def _understood(
+    raw: bytes, old_prefixes: Mapping[str, str], seen: SeenNumbers
+) -> SubscriberLine | None:
+    fields = _fields(raw)
+    if not fields:
+        return None
+    line = _line(fields, old_prefixes)
+    if seen.seen_before(line.msisdn):
+        reason = f"{national(Msisdn(line.msisdn))} is on an earlier line already"
+        raise _FieldError("msisdn", reason)
+    return line
 
 
 def _fields(raw: bytes) -> list[str]:
@@ -164,13 +192,20 @@ def _fields(raw: bytes) -> list[str]:
     try:
         return next(csv.reader((text,), strict=True))
     except (csv.Error, StopIteration):
-        raise _FieldError("", "has a quotation mark that is not closed, or that stands inside a field") from None
+        raise _FieldError(
+            "", "has a quotation mark that is not closed, or that stands inside a field"
+        ) from None
 
 
 def _line(fields: list[str], old_prefixes: Mapping[str, str]) -> SubscriberLine:
     if len(fields) != len(HEADER):
-        raise _FieldError("", f"has {len(fields)} fields instead of {len(HEADER)}; put a field with a comma into quotation marks")
-    msisdn, kind, state, balance, debt, name, address, centre, email, language = map(str.strip, fields)
+        raise _FieldError(
+            "",
+            f"has {len(fields)} fields instead of {len(HEADER)}; put a field with a comma into quotation marks",
+        )
+    msisdn, kind, state, balance, debt, name, address, centre, email, language = map(
+        str.strip, fields
+    )
     return SubscriberLine(
         msisdn=_number(msisdn, old_prefixes),
         kind=_KIND_OF(kind),
@@ -198,8 +233,12 @@ NUMBER_REASONS: Final[Mapping[NumberError, str]] = {
 
 def number_reason(text: str, error: NumberError) -> str:
     """Why a text is no number, as a person is told."""
-    shown = text if len(text) <= 40 else f"{text[:40]}…"  # noqa: PLR2004  (enough to find it in the file)
-    return NUMBER_REASONS[error] if error is NumberError.EMPTY else f"{shown!r} {NUMBER_REASONS[error]}"
+    shown = text if len(text) <= 40 else f"{text[:40]}…"
+    return (
+        NUMBER_REASONS[error]
+        if error is NumberError.EMPTY
+        else f"{shown!r} {NUMBER_REASONS[error]}"
+    )
 
 
 def _number(text: str, old_prefixes: Mapping[str, str]) -> Msisdn:
@@ -226,7 +265,7 @@ def _amount(field: str, text: str) -> int:
         return 0
     if not (text.isascii() and text.isdigit()):
         raise _FieldError(field, f"must be whole đồng in digits only, as 12000, is {text!r}")
-    amount_vnd = int(text) if len(text) <= 18 else AMOUNT_VND_MAX + 1  # noqa: PLR2004  (no need to read it all)
+    amount_vnd = int(text) if len(text) <= 18 else AMOUNT_VND_MAX + 1
     if amount_vnd > AMOUNT_VND_MAX:
         raise _FieldError(field, f"must be at most {AMOUNT_VND_MAX}, is {text[:40]}")
     return amount_vnd

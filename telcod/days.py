@@ -1,6 +1,7 @@
 """Days and minutes of Asia/Ho_Chi_Minh from Unix milliseconds.  Pure.
 
-The zone comes from the time-zone database; offsets are cached per quarter of an hour, which no zone rule cuts.
+The zone comes from the time-zone database; offsets are cached per quarter of an hour, which no zone
+rule cuts.
 """
 
 from datetime import UTC, datetime

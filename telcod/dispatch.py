@@ -1,10 +1,12 @@
 """From a text to a route: the dispatch tables as data (KW-1, KW-2, KW-5).  Pure.
 
-A `Route` names a handler and what it wants as arguments; the keywords that lead to it come from `config/keywords.toml`, so that an
-operator adds an alias without code.  `Dispatcher.build` refuses a table with a hole in it: the daemon doesn't start on one.
+A `Route` names a handler and what it wants as arguments; the keywords that lead to it come from
+`config/keywords.toml`, so that an operator adds an alias without code.  `Dispatcher.build` refuses
+a table with a hole in it: the daemon doesn't start on one.
 
-Matching: the folded text is cut into words; a word of letters glued to digits is cut there (`B0903…`, `DK7`).  The longest run of
-first words (up to three) that, squeezed together, is a keyword wins: so `DK 7` is `DK7`, `XOA B` is `XOAB`, `KTB` is `KT B`.
+Matching: the folded text is cut into words; a word of letters glued to digits is cut there
+(`B0903…`, `DK7`).  The longest run of first words (up to three) that, squeezed together, is a
+keyword wins: so `DK 7` is `DK7`, `XOA B` is `XOAB`, `KTB` is `KT B`.
 """
 
 import re
@@ -37,14 +39,15 @@ class Args(StrEnum):
     NUMBERS_ALL_OR_NONE = "numbers_all_or_none"
     LANGUAGE = "language"
     CODE_OR_NONE = "code_or_none"
-    PASSWORD = "password"  # noqa: S105  (the name of a kind of argument)
+    PASSWORD = "password"
     NOT_FROM_TEXT = "not_from_text"
 
 
 class Route(NamedTuple):
     """One row of a dispatch table.
 
-    `usage` is the catalogue's key that explains the command; `lists` and `numbers` tell the engine what to read beforehand.
+    `usage` is the catalogue's key that explains the command; `lists` and `numbers` tell the engine
+    what to read beforehand.
     """
 
     name: str
@@ -55,7 +58,10 @@ class Route(NamedTuple):
 
 
 class Parsed(NamedTuple):
-    """What a text asks for.  `secret` is a password, to be hashed and never kept; `secret_bearing` texts are not stored."""
+    """What a text asks for.
+
+    `secret` is a password, to be hashed and never kept; `secret_bearing` texts are not stored.
+    """
 
     route: str
     args: tuple[str, ...] = ()
@@ -83,7 +89,9 @@ class _Keyword(NamedTuple):
 class Dispatcher:
     """The tables of all short codes, checked.  Build with `Dispatcher.build`."""
 
-    def __init__(self, tables: Mapping[str, Mapping[str, _Keyword]], old_prefixes: Mapping[str, str]) -> None:
+    def __init__(
+        self, tables: Mapping[str, Mapping[str, _Keyword]], old_prefixes: Mapping[str, str]
+    ) -> None:
         self._tables: Final = tables
         self._old_prefixes: Final = old_prefixes
         self.short_codes: Final = tuple(tables)
@@ -99,11 +107,13 @@ class Dispatcher:
 
         Args:
             routes: By short code, the rows that must be reachable.
-            keywords: By short code and route name, the words that lead there; `XOABALL = XOAB ALL` writes one as another text.
+            keywords: By short code and route name, the words that lead there; `XOABALL = XOAB ALL`
+                writes one as another text.
             old_prefixes: NUM-2, for numbers in arguments.
 
         Raises:
-            DispatchError: A route without a keyword, a keyword without a route, twice the same keyword, or not a keyword.
+            DispatchError: A route without a keyword, a keyword without a route, twice the same
+            keyword, or not a keyword.
         """
         problems = [f"{code}: no such short code" for code in keywords if code not in routes]
         tables: dict[str, dict[str, _Keyword]] = {}
@@ -116,8 +126,8 @@ class Dispatcher:
     def parse(self, short_code: str, text: str) -> Parsed:
         """Say what a text to a short code asks for; never raises, whatever the text.
 
-        Unknown texts become `text.unknown` with the first word, known keywords with wrong arguments `text.malformed` with the
-        key of what to say.
+        Unknown texts become `text.unknown` with the first word, known keywords with wrong arguments
+        `text.malformed` with the key of what to say.
         """
         table = self._tables[short_code]
         words = texts.fold(text, self.short_codes).split(" ")
@@ -131,13 +141,16 @@ class Dispatcher:
             rest = [*found.args, *rest]
         args = self.arguments(route, rest)
         if args is None:
-            return Parsed(MALFORMED_ROUTE, (route.usage,), secret_bearing=self._takes_secrets(short_code))
+            return Parsed(
+                MALFORMED_ROUTE, (route.usage,), secret_bearing=self._takes_secrets(short_code)
+            )
         return Parsed(route.name, args)
 
     def arguments(self, route: Route, words: Sequence[str]) -> tuple[str, ...] | None:
         """Check the words after a keyword; None when they don't fit what the route takes.
 
-        Numbers become canonical digits; what is no number stays as typed behind a `!`, for its own verdict (KW-5).
+        Numbers become canonical digits; what is no number stays as typed behind a `!`, for its own
+        verdict (KW-5).
         """
         if route.args is Args.NONE:
             return None if words else ()
@@ -154,13 +167,21 @@ class Dispatcher:
             yield f"!{typed.text}" if isinstance(typed.number, NumberError) else str(typed.number)
 
     def _takes_secrets(self, short_code: str) -> bool:
-        return any(keyword.route.args is Args.PASSWORD for keyword in self._tables[short_code].values())
+        return any(
+            keyword.route.args is Args.PASSWORD for keyword in self._tables[short_code].values()
+        )
 
     def _unknown(self, short_code: str, words: Sequence[str]) -> Parsed:
-        """On a code that takes passwords anything may hold one: nothing of an unknown text is kept there, nor of `MK…` anywhere."""
+        """On a code that takes passwords anything may hold one.
+
+        Nothing of an unknown text is kept there, nor of `MK…` anywhere.
+        """
         squeezed = "".join(words)
         secret_words = [
-            word for table in self._tables.values() for word, keyword in table.items() if keyword.route.args is Args.PASSWORD
+            word
+            for table in self._tables.values()
+            for word, keyword in table.items()
+            if keyword.route.args is Args.PASSWORD
         ]
         if any(squeezed.startswith(word) for word in secret_words):
             usage = next(
@@ -176,14 +197,19 @@ class Dispatcher:
 
 
 def _password(route: Route, text: str, codes: Sequence[str]) -> Parsed:
-    """The password as typed, case aside: accents and signs are not folded away from it, they make it malformed (PAY-1)."""
+    """The password as typed, case aside.
+
+    Accents and signs are not folded away from it, they make it malformed (PAY-1).
+    """
     words = texts.fold_keep(text, codes).split(" ")
-    if len(words) == 2 and PASSWORD.fullmatch(words[1]):  # noqa: PLR2004  (keyword and password)
+    if len(words) == 2 and PASSWORD.fullmatch(words[1]):
         return Parsed(route.name, secret=words[1].upper(), secret_bearing=True)
     return Parsed(MALFORMED_ROUTE, (route.usage,), secret_bearing=True)
 
 
-def _match(table: Mapping[str, _Keyword], words: Sequence[str]) -> tuple[_Keyword | None, list[str]]:
+def _match(
+    table: Mapping[str, _Keyword], words: Sequence[str]
+) -> tuple[_Keyword | None, list[str]]:
     # The plain case first: the first word is a keyword, and no longer run can be.
     tokens = _tokens(words)
     squeezed, found, used = "", None, 0
@@ -211,15 +237,23 @@ def _table(
     table: dict[str, _Keyword] = {}
     by_name = {row.name: row for row in rows}
     problems += [f"{code}: no route is called {name!r}" for name in keywords if name not in by_name]
-    problems += [f"{code}: route {row.name!r} has no keyword" for row in rows if not keywords.get(row.name)]
+    problems += [
+        f"{code}: route {row.name!r} has no keyword" for row in rows if not keywords.get(row.name)
+    ]
     for name, words in keywords.items():
         for word in words:
             spelling, _, meaning = (part.strip() for part in word.partition("="))
             squeezed = spelling.replace(" ", "")
             if not _KEYWORD.fullmatch(spelling) or len(spelling.split(" ")) > KEYWORD_WORDS_MAX:
-                problems.append(f"{code}: {word!r} of {name!r} is not a keyword: capitals and digits, three words at most")
+                problems.append(
+                    f"{code}: {word!r} of {name!r} is not a keyword: capitals and digits, three words at most"
+                )
             elif squeezed in table:
-                problems.append(f"{code}: {spelling!r} leads to {table[squeezed].route.name!r} and to {name!r}")
+                problems.append(
+                    f"{code}: {spelling!r} leads to {table[squeezed].route.name!r} and to {name!r}"
+                )
             elif name in by_name:
-                table[squeezed] = _Keyword(by_name[name], tuple(meaning.split(" ")[1:]) if meaning else ())
+                table[squeezed] = _Keyword(
+                    by_name[name], tuple(meaning.split(" ")[1:]) if meaning else ()
+                )
     return table

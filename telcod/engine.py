@@ -1,11 +1,13 @@
-"""The one way to write: requests in, one batch, one transaction, answers out after COMMIT (DESIGN 4).
+"""The one way to write: requests in, one batch, one transaction, answers out after COMMIT (DESIGN
+4).
 
-`Batcher` is the synchronous heart: it takes a batch of requests, prefetches what they name, runs each handler against the open
-transaction, applies and commits.  It owns no thread and no clock, so that tests and the command line run it directly.
-`Engine` puts it on a writer thread behind a bounded queue.  Batches form by themselves while the previous commit runs; nothing
-waits on a timer.
+`Batcher` is the synchronous heart: it takes a batch of requests, prefetches what they name, runs
+each handler against the open transaction, applies and commits.  It owns no thread and no clock, so
+that tests and the command line run it directly. `Engine` puts it on a writer thread behind a
+bounded queue.  Batches form by themselves while the previous commit runs; nothing waits on a timer.
 
-A request that fails is taken back in memory and quarantined; if the store refuses a batch, it is run again one by one.
+A request that fails is taken back in memory and quarantined; if the store refuses a batch, it is
+run again one by one.
 """
 
 import asyncio
@@ -23,7 +25,16 @@ from telcod.assembly import AssemblyWaits, take_part
 from telcod.billing.accounts import main_account
 from telcod.clock import Clock
 from telcod.dispatch import RECEIPT_ROUTE, Route
-from telcod.errors import KeyReused, LedgerCorrupt, Overloaded, StoreFailed, StoreFull, StoreRefused, TelcodError, Unavailable
+from telcod.errors import (
+    KeyReused,
+    LedgerCorrupt,
+    Overloaded,
+    StoreFailed,
+    StoreFull,
+    StoreRefused,
+    TelcodError,
+    Unavailable,
+)
 from telcod.ports import Settled, Store
 from telcod.rows import (
     ACCOUNT,
@@ -58,7 +69,9 @@ PRUNE_ROUTE: Final = "clock.prune"
 PRUNED_MAX: Final = 2_000
 COMMIT_CLOCK: Final = "commit_ms"
 BATCH_MAX: Final = 512
-SETTLE_WAIT_S: Final = 0.02  # What was sent is recorded with the next batch, or after this long when nothing comes.
+SETTLE_WAIT_S: Final = (
+    0.02  # What was sent is recorded with the next batch, or after this long when nothing comes.
+)
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -98,7 +111,9 @@ class Batcher:
         vault: Opens the sealed parts of long texts.
     """
 
-    def __init__(self, store: Store, rules: Rules, routes: Mapping[str, Route], clock: Clock, vault: Vault) -> None:
+    def __init__(
+        self, store: Store, rules: Rules, routes: Mapping[str, Route], clock: Clock, vault: Vault
+    ) -> None:
         self.store: Final = store
         self.rules = rules
         self._routes: Final = routes
@@ -117,12 +132,16 @@ class Batcher:
         return self._commit_ms
 
     def run(
-        self, requests: Sequence[Request], settled: Sequence[Settled] = (), connections: Iterable[SmscConnection] = ()
+        self,
+        requests: Sequence[Request],
+        settled: Sequence[Settled] = (),
+        connections: Iterable[SmscConnection] = (),
     ) -> BatchDone:
         """Carry out requests in order, in one transaction.
 
         Returns:
-            One result per request, all durable; a request that broke is answered politely and quarantined.
+            One result per request, all durable; a request that broke is answered politely and
+            quarantined.
 
         Raises:
             StoreFull: Nothing happened; the disk has no room.
@@ -187,13 +206,19 @@ class Batcher:
         self._seqs, self._heads = tx.next_seqs(), tx.heads()
         self._parts_waiting += tx.parts_delta
         stats = BatchStats(
-            len(requests), len(settled), self._clock.monotonic_s() - started_s, len(tx.appended(QUARANTINE))
+            len(requests),
+            len(settled),
+            self._clock.monotonic_s() - started_s,
+            len(tx.appended(QUARANTINE)),
         )
         return BatchDone(results, tx.appended(OUTBOX_SMS), stats)
 
     def _prefetch(self, tx: Tx, requests: Sequence[Request]) -> None:
-        """One query per table for what the requests name; what is missed is loaded when a handler asks."""
-        if len(requests) < 2:  # noqa: PLR2004  (alone, asking is as cheap)
+        """One query per table for what the requests name.
+
+        What is missed is loaded when a handler asks.
+        """
+        if len(requests) < 2:
             return
         senders = [request.sender for request in requests if request.sender]
         listed: list[int] = []
@@ -229,14 +254,17 @@ class Batcher:
             text = self._render(tx, request, reply)
         except (TelcodError, LedgerCorrupt):
             raise
-        except Exception as error:  # noqa: BLE001  (the edge of one message: STYLE 20)
+        except Exception as error:
             tx.undo(mark)
             reply = _quarantine(tx, request, error)
             text = self._render(tx, request, reply)
         return self._record(tx, request, reply, text)
 
     def _carry_out_part(self, tx: Tx, request: Request) -> Result:
-        """A part of a long text: keep it, or carry out the whole when it is the last one to come (SMPP-3)."""
+        """A part of a long text.
+
+        Keep it, or carry out the whole when it is the last one to come (SMPP-3).
+        """
         mark = tx.mark()
         taken = take_part(tx, request, self.vault, waiting=self._parts_waiting + tx.parts_delta)
         if isinstance(taken, TelcodError):
@@ -249,19 +277,30 @@ class Batcher:
         return self._carry_out(tx, taken.request)
 
     def _carry_out_receipt(self, tx: Tx, request: Request) -> Answer:
-        """What became of a text that asked for a receipt (SMPP-4); one that nobody knows is kept in the journal and that is all."""
+        """What became of a text that asked for a receipt (SMPP-4).
+
+        One that nobody knows is kept in the journal and that is all.
+        """
         link, message_id, state = request.args
         found = self.store.sms_by_message_id(link, message_id) if state != "on_the_way" else []
         new_state = OutboxState.DELIVERED if state == "delivered" else OutboxState.UNDELIVERED
         for seq, old_state, attempts in found:
             if old_state in {OutboxState.PENDING, OutboxState.ACCEPTED}:
-                self._receipts.append(Settled(seq, new_state, attempts, tx.now_ms, link, message_id))
-        return self._record(tx, request, Reply(f"receipt.{state}" if found else "receipt.unmatched"), "")
+                self._receipts.append(
+                    Settled(seq, new_state, attempts, tx.now_ms, link, message_id)
+                )
+        return self._record(
+            tx, request, Reply(f"receipt.{state}" if found else "receipt.unmatched"), ""
+        )
 
     def _prune(self, tx: Tx, request: Request) -> Answer:
         """Remove what is old enough, a slice at a time, so that nobody waits for it."""
         kept_ms, parts_kept_ms = (int(ms) for ms in request.args)
-        gone = self.store.prune(before_ms=tx.now_ms - kept_ms, parts_before_ms=tx.now_ms - parts_kept_ms, most=PRUNED_MAX)
+        gone = self.store.prune(
+            before_ms=tx.now_ms - kept_ms,
+            parts_before_ms=tx.now_ms - parts_kept_ms,
+            most=PRUNED_MAX,
+        )
         self._parts_waiting = sum(1 for _ in self.store.scan(MO_PART))
         return Answer("pruned", data={"rows": gone})
 
@@ -281,7 +320,10 @@ class Batcher:
         return " ".join(render(key, values, language) for key, values in reply.lines)
 
     def _record(self, tx: Tx, request: Request, reply: Reply, text: str) -> Answer:
-        """The journal of a text, or the stored answer of a keyed command: written in the transaction of its effect."""
+        """The journal of a text, or the stored answer of a keyed command.
+
+        Written in the transaction of its effect.
+        """
         mo = request.mo
         if mo is None:
             answer = Answer(reply.outcome, text, reply.data)
@@ -312,7 +354,14 @@ class Batcher:
 
 def request_hash(request: Request) -> bytes:
     """What a repeated key is compared by: the request but for its moment and its evidence."""
-    said = (request.route, request.sender, request.args, request.short_code, request.actor, request.body)
+    said = (
+        request.route,
+        request.sender,
+        request.args,
+        request.short_code,
+        request.actor,
+        request.body,
+    )
     return blake2b(msgspec.json.encode(said, order="deterministic"), digest_size=16).digest()
 
 
@@ -323,7 +372,10 @@ def _again(request: Request, done: Command) -> Result:
 
 
 def _quarantine(tx: Tx, request: Request, error: Exception) -> Reply:
-    """Keep what broke for a person, answer politely, never loop (F34).  The request's own repr holds no password."""
+    """Keep what broke for a person, answer politely, never loop (F34).
+
+    The request's own repr holds no password.
+    """
     seq = tx.next_seq(QUARANTINE)
     mo = request.mo
     kept = msgspec.json.encode(
@@ -336,7 +388,10 @@ def _quarantine(tx: Tx, request: Request, error: Exception) -> Reply:
             "key": request.key,
         }
     ).decode()
-    tx.append(QUARANTINE, Quarantine(seq, tx.now_ms, request.route, kept, f"{type(error).__name__}: {error}"[:500]))
+    tx.append(
+        QUARANTINE,
+        Quarantine(seq, tx.now_ms, request.route, kept, f"{type(error).__name__}: {error}"[:500]),
+    )
     _log.error("request.quarantined", route=request.route, quarantine=seq, exc_info=error)
     return say("ours.sorry")
 
@@ -349,8 +404,8 @@ class _Item(NamedTuple):
 class Engine:
     """The writer thread and its bounded queue.
 
-    `post` is for the hot path: no future, no task; the sink is called on the loop's thread after COMMIT, many per wake-up.
-    `submit` is the same for coroutines.
+    `post` is for the hot path: no future, no task; the sink is called on the loop's thread after
+    COMMIT, many per wake-up. `submit` is the same for coroutines.
     """
 
     def __init__(self, batcher: Batcher, *, queue_max: int, batch_max: int = BATCH_MAX) -> None:
@@ -406,7 +461,8 @@ class Engine:
         """Queue a request; its result goes to `sink` on the loop's thread, after COMMIT.
 
         Returns:
-            False, and nothing was kept, when the queue is full or the writer has stopped: tell the peer to try again.
+            False, and nothing was kept, when the queue is full or the writer has stopped: tell the
+            peer to try again.
         """
         if self._waiting >= self._queue_max or self._stopping or self.failed is not None:
             return False
@@ -430,7 +486,11 @@ class Engine:
                 done.set_result(result)
 
         if not self.post(request, sink):
-            raise Unavailable("telcod is stopping") if self._stopping or self.failed else Overloaded("too many requests are waiting")
+            raise (
+                Unavailable("telcod is stopping")
+                if self._stopping or self.failed
+                else Overloaded("too many requests are waiting")
+            )
         result = await done
         if isinstance(result, TelcodError):
             raise result
@@ -439,12 +499,18 @@ class Engine:
         return result
 
     def settle(self, done: Settled) -> None:
-        """Note what became of an outgoing text; it is recorded with the next batch, 20 ms from now at the latest."""
+        """Note what became of an outgoing text.
+
+        It is recorded with the next batch, 20 ms from now at the latest.
+        """
         self._settled.append(done)
         self._wake_later()
 
     def note_connection(self, row: SmscConnection) -> None:
-        """Note redelivery evidence; the newest row of a connection is recorded with the next batch."""
+        """Note redelivery evidence.
+
+        The newest row of a connection is recorded with the next batch.
+        """
         self._connections[row.id] = row
         self._wake_later()
 
@@ -471,6 +537,8 @@ class Engine:
                 if self._stopping:
                     return
                 continue
+            if self._stopping:
+                self._queue.put(None)  # Come round once more: what was noted meanwhile goes too.
             try:
                 done = self._batcher.run([item.request for item in items], settled, connections)
             except StoreFull as error:
@@ -480,9 +548,15 @@ class Engine:
                 failed = error if isinstance(error, TelcodError) else StoreFailed(str(error))
                 self._tell(items, [Unavailable(str(error))] * len(items), (), None, failed=failed)
                 return
-            except Exception as error:  # noqa: BLE001  (the edge of the process: STYLE 20; nothing half-done goes on)
+            except Exception as error:
                 _log.exception("writer.crashed")
-                self._tell(items, [Unavailable("the writer failed")] * len(items), (), None, failed=StoreFailed(repr(error)))
+                self._tell(
+                    items,
+                    [Unavailable("the writer failed")] * len(items),
+                    (),
+                    None,
+                    failed=StoreFailed(repr(error)),
+                )
                 return
             else:
                 self._tell(items, done.results, done.outbox, done.stats)
@@ -512,7 +586,7 @@ class Engine:
         for row in connections:
             self._connections.setdefault(row.id, row)
 
-    def _tell(  # noqa: PLR0913  (one hand-over, all of it)
+    def _tell(
         self,
         items: Sequence[_Item],
         results: Sequence[Any],
@@ -527,7 +601,7 @@ class Engine:
             return
         loop.call_soon_threadsafe(self._told, items, results, outbox, stats, full, failed)
 
-    def _told(  # noqa: PLR0913
+    def _told(
         self,
         items: Sequence[_Item],
         results: Sequence[Any],

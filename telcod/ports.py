@@ -1,6 +1,7 @@
 """What the engine needs of a store, and the ways a store can fail.  Pure.
 
-Locking is part of the port: between `begin` and `commit` nobody else writes, and what was loaded stays true.
+Locking is part of the port: between `begin` and `commit` nobody else writes, and what was loaded
+stays true.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,10 @@ R = TypeVar("R", bound=Row)
 
 
 class Settled(NamedTuple):
-    """What became of an outgoing text: its number in the outbox, its new state, and by which link under which id."""
+    """What became of an outgoing text.
+
+    Its number in the outbox, its new state, and by which link under which id.
+    """
 
     seq: int
     state: int
@@ -26,8 +30,9 @@ class Settled(NamedTuple):
 class Store(Protocol):
     """The books on disk (or in memory), written by one thread.
 
-    Every method may raise `StoreFailed` (stop: the disk can't be trusted), `StoreFull` (refuse new work) or `StoreRefused`
-    (a constraint said no: run the batch again one by one).  After any of them the transaction is over.
+    Every method may raise `StoreFailed` (stop: the disk can't be trusted), `StoreFull` (refuse new
+    work) or `StoreRefused` (a constraint said no: run the batch again one by one).  After any of
+    them the transaction is over.
     """
 
     def begin(self) -> None:
@@ -61,15 +66,20 @@ class Store(Protocol):
         """Outgoing texts still to be sent, by number above `after`."""
 
     def sms_by_message_id(self, link: str, message_id: str) -> list[tuple[int, int, int]]:
-        """(number, state, attempts) of texts sent over a link under this id, that asked for a receipt (SMPP-4)."""
+        """(number, state, attempts)
+
+        of texts sent over a link under this id, that asked for a receipt (SMPP-4).
+        """
 
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """(msisdn, period) of subscriptions whose `next_at` has come, the longest due first."""
 
     def prune(self, *, before_ms: int, parts_before_ms: int, most: int) -> int:
-        """Inside a transaction: remove old texts, long done, and parts that waited in vain; how many rows went.
+        """Inside a transaction: remove old texts, long done, and parts that waited in vain; how
+        many rows went.
 
-        The newest row of a log always stays: the next number is told by it, and no number is ever given twice.
+        The newest row of a log always stays: the next number is told by it, and no number is ever
+        given twice.
         """
 
     def close(self) -> None:

@@ -1,8 +1,9 @@
 """The rows of the books, and the tables they live in.  Pure: no SQL here beyond the names.
 
-Each `Table` says which columns make the key, and whether rows are read one by one or as the group of one owner
-(all list entries of a subscriber, all parts of a long message).  Stores read this; handlers read and write the rows.
-Money is whole đồng, times are Unix milliseconds, days are yyyymmdd of Asia/Ho_Chi_Minh.
+Each `Table` says which columns make the key, and whether rows are read one by one or as the group
+of one owner (all list entries of a subscriber, all parts of a long message).  Stores read this;
+handlers read and write the rows. Money is whole đồng, times are Unix milliseconds, days are
+yyyymmdd of Asia/Ho_Chi_Minh.
 """
 
 from enum import IntEnum, StrEnum
@@ -29,7 +30,10 @@ class State(StrEnum):
 
 
 class PackageStatus(StrEnum):
-    """Life of a subscription: `suspended` means that a renewal failed and is tried again (PKG-6)."""
+    """Life of a subscription.
+
+    `suspended` means that a renewal failed and is tried again (PKG-6).
+    """
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
@@ -59,7 +63,10 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 class Subscriber(Row, frozen=True):
-    """A number of this operator.  `life` counts its owners: a number that comes back is somebody else (NUM-5)."""
+    """A number of this operator.
+
+    `life` counts its owners: a number that comes back is somebody else (NUM-5).
+    """
 
     msisdn: int
     kind: str
@@ -89,10 +96,11 @@ class PaymentPassword(Row, frozen=True):
 
 
 class Account(Row, frozen=True):
-    """`posted` grows by credits and shrinks by debits; `held` is set aside; `posted - held >= floor` always.
+    """`posted` grows by credits and shrinks by debits; `held` is set aside; `posted - held >=
+    floor` always.
 
-    `last_entry` heads the account's chain of entries (`Entry.debit_prev`, `Entry.credit_prev`), so that the story of an
-    account is read without an index on the hot table.
+    `last_entry` heads the account's chain of entries (`Entry.debit_prev`, `Entry.credit_prev`), so
+    that the story of an account is read without an index on the hot table.
     """
 
     id: int
@@ -108,7 +116,10 @@ class Account(Row, frozen=True):
 
 
 class Entry(Row, frozen=True):
-    """One movement of `amount` đồng from the debit account to the credit account.  Append-only, hash-chained."""
+    """One movement of `amount` đồng from the debit account to the credit account.
+
+    Append-only, hash-chained.
+    """
 
     seq: int
     debit: int
@@ -142,7 +153,8 @@ class Hold(Row, frozen=True):
 class Subscription(Row, frozen=True):
     """The parent-child package of a subscriber; one row for life, `period_no` only ever grows.
 
-    `next_at` is when the clock has something to do (0: never), `failed_since` when renewals began to fail (0: they don't).
+    `next_at` is when the clock has something to do (0: never), `failed_since` when renewals began
+    to fail (0: they don't).
     """
 
     msisdn: int
@@ -159,7 +171,10 @@ class Subscription(Row, frozen=True):
 
 
 class Period(Row, frozen=True):
-    """One period of a package as it was given: `trial`, `paid`, or `missed` (down, never charged; PKG-6)."""
+    """One period of a package as it was given.
+
+    `trial`, `paid`, or `missed` (down, never charged; PKG-6).
+    """
 
     msisdn: int
     life: int
@@ -189,14 +204,19 @@ class PendingConfirm(Row, frozen=True):
 
 
 class Recent(Row, frozen=True):
-    """When something limited happened lately, comma-separated milliseconds, oldest first (KW-3, PFM-14)."""
+    """When something limited happened lately, comma-separated milliseconds, oldest first (KW-3,
+    PFM-14).
+    """
 
     subject: str
     times: str
 
 
 class Command(Row, frozen=True):
-    """An intent that was carried out: its key, a hash of the request, and the answer that stands (DESIGN 4)."""
+    """An intent that was carried out.
+
+    Its key, a hash of the request, and the answer that stands (DESIGN 4).
+    """
 
     key: str
     hash: bytes
@@ -219,7 +239,10 @@ class MoRow(Row, frozen=True):
 
 
 class MoPart(Row, frozen=True):
-    """A part of a long text that waits for the others, encrypted (PAY-1).  `sender` is `source>short code`."""
+    """A part of a long text that waits for the others, encrypted (PAY-1).
+
+    `sender` is `source>short code`.
+    """
 
     sender: str
     ref: int
@@ -231,9 +254,11 @@ class MoPart(Row, frozen=True):
 
 
 class OutboxSms(Row, frozen=True):
-    """A text to send, written in the transaction of its cause.  `mo` is the text it answers (0: none).
+    """A text to send, written in the transaction of its cause.  `mo` is the text it answers (0:
+    none).
 
-    `receipt` asks the SMSC for a delivery receipt; only then its `message_id` is kept, to match it (SMPP-4).
+    `receipt` asks the SMSC for a delivery receipt; only then its `message_id` is kept, to match it
+    (SMPP-4).
     """
 
     seq: int
@@ -253,7 +278,9 @@ class OutboxSms(Row, frozen=True):
 
 
 class SmscConnection(Row, frozen=True):
-    """Redelivery evidence: answers up to `confirmed_seq` were written to a connection that stayed up (DESIGN 4)."""
+    """Redelivery evidence: answers up to `confirmed_seq` were written to a connection that stayed
+    up (DESIGN 4).
+    """
 
     id: int
     link: str
@@ -318,14 +345,21 @@ R = TypeVar("R", bound=Row)
 class Table(Generic[R]):
     """Where rows of one kind live.
 
-    `key` names the primary key's columns; `group`, if any, the column whose equal rows are read together.
-    `log` tables are appended to and numbered by `seq`.
+    `key` names the primary key's columns; `group`, if any, the column whose equal rows are read
+    together. `log` tables are appended to and numbered by `seq`.
     """
 
     __slots__ = ("columns", "group", "group_at", "index", "key", "key_at", "log", "name", "row")
 
     def __init__(
-        self, name: str, row: type[R], key: tuple[str, ...], *, index: int, group: str = "", log: bool = False
+        self,
+        name: str,
+        row: type[R],
+        key: tuple[str, ...],
+        *,
+        index: int,
+        group: str = "",
+        log: bool = False,
     ) -> None:
         self.name: Final = name
         self.row: Final = row
@@ -361,7 +395,9 @@ PENDING_CONFIRM: Final = Table("pending_confirm", PendingConfirm, ("msisdn",), i
 RECENT: Final = Table("recent", Recent, ("subject",), index=11)
 COMMAND: Final = Table("command", Command, ("key",), index=12)
 MO: Final = Table("mo", MoRow, ("seq",), index=13, log=True)
-MO_PART: Final = Table("mo_part", MoPart, ("sender", "ref", "total", "part"), index=14, group="sender")
+MO_PART: Final = Table(
+    "mo_part", MoPart, ("sender", "ref", "total", "part"), index=14, group="sender"
+)
 OUTBOX_SMS: Final = Table("outbox_sms", OutboxSms, ("seq",), index=15, log=True)
 SMSC_CONNECTION: Final = Table("smsc_connection", SmscConnection, ("id",), index=16)
 QUARANTINE: Final = Table("quarantine", Quarantine, ("seq",), index=17, log=True)
@@ -370,7 +406,9 @@ TOKEN: Final = Table("token", Token, ("name",), index=19)
 TARIFF_SEEN: Final = Table("tariff_seen", TariffSeen, ("id",), index=20)
 
 # The same rows, read by the number that is listed rather than by the list's owner (NUM-5).
-LIST_ENTRY_BY_NUMBER: Final = Table("list_entry", ListEntry, ("owner", "number"), index=LIST_ENTRY.index, group="number")
+LIST_ENTRY_BY_NUMBER: Final = Table(
+    "list_entry", ListEntry, ("owner", "number"), index=LIST_ENTRY.index, group="number"
+)
 
 TABLES: Final[tuple[Table[Any], ...]] = (
     META,

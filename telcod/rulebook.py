@@ -1,11 +1,13 @@
-"""Reads tariffs, limits, keywords and messages from the configuration's folder into one `Rules` (CFG-2).
+"""Reads tariffs, limits, keywords and messages from the configuration's folder into one `Rules`
+(CFG-2).
 
-Every problem of every file is reported in one go, with file, key and reason, so that an operator mends them all before
-the next try.  The same function serves start, `telcod check` and the reload by SIGHUP.
+Every problem of every file is reported in one go, with file, key and reason, so that an operator
+mends them all before the next try.  The same function serves start, `telcod check` and the reload
+by SIGHUP.
 """
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -27,11 +29,15 @@ LANGUAGES: Final = ("vi", "en")
 
 
 class RulesError(SettingsError):
-    """The files don't make rules; `problems` has all that is wrong.  Mend them, then start or reload again."""
+    """The files don't make rules.
+
+    `problems` has all that is wrong.  Mend them, then start or reload again.
+    """
 
 
 def load_rules(settings: Settings) -> Rules:
-    """Read and check all rule files that the settings name; those that an installation lacks are the shipped ones.
+    """Read and check all rule files that the settings name; those that an installation lacks are
+    the shipped ones.
 
     Raises:
         RulesError: With every problem of every file.
@@ -58,10 +64,14 @@ def _read(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
 def _limits(path: Path, problems: list[Problem]) -> tuple[Limits, Mapping[str, str]]:
     table = _read(path, problems) or {}
     prefixes = table.pop("old_prefixes", dict(OLD_PREFIXES))
-    if not isinstance(prefixes, dict) or not all(isinstance(value, str) for value in prefixes.values()):
+    if not isinstance(prefixes, dict) or not all(
+        isinstance(value, str) for value in prefixes.values()
+    ):
         problems.append(Problem(str(path), "old_prefixes", "must map prefixes to prefixes"))
         prefixes = dict(OLD_PREFIXES)
-    problems += [Problem(str(path), "old_prefixes", reason) for reason in old_prefix_problems(prefixes)]
+    problems += [
+        Problem(str(path), "old_prefixes", reason) for reason in old_prefix_problems(prefixes)
+    ]
     sections: dict[str, Any] = {}
     for name, kind in (("packages", PackageLimits), ("lists", ListLimits), ("texts", TextLimits)):
         try:
@@ -80,7 +90,13 @@ def _tariffs(folder: Path, problems: list[Problem]) -> TariffBook | None:
             continue
         moment = table.pop("valid_from", None)
         if not isinstance(moment, datetime) or moment.tzinfo is None:
-            problems.append(Problem(str(path), "valid_from", "must be a time with its zone, as 2018-09-15T00:00:00+07:00"))
+            problems.append(
+                Problem(
+                    str(path),
+                    "valid_from",
+                    "must be a time with its zone, as 2018-09-15T00:00:00+07:00",
+                )
+            )
             continue
         table["valid_from_ms"] = int(moment.timestamp() * 1_000)
         try:
@@ -89,7 +105,8 @@ def _tariffs(folder: Path, problems: list[Problem]) -> TariffBook | None:
             problems.append(Problem(str(path), "", str(error)))
             continue
         problems += [
-            Problem(str(path), f"packages.{name}", "missing") for name in sorted(PACKAGES_REQUIRED - tariff.packages.keys())
+            Problem(str(path), f"packages.{name}", "missing")
+            for name in sorted(PACKAGES_REQUIRED - tariff.packages.keys())
         ]
         found.append(tariff)
     try:
@@ -111,7 +128,9 @@ def _catalogue(folder: Path, problems: list[Problem]) -> Catalogue | None:
     try:
         return Catalogue.build(tables, required=_shipped_keys())
     except CatalogueError as error:
-        problems += [Problem(str(folder / f"{p.language}.toml"), p.key, p.reason) for p in error.problems]
+        problems += [
+            Problem(str(folder / f"{p.language}.toml"), p.key, p.reason) for p in error.problems
+        ]
         return None
 
 
@@ -121,7 +140,9 @@ def _shipped_keys() -> frozenset[str]:
     return Catalogue.build({LANGUAGES[0]: tomllib.loads(path.read_text(encoding="utf-8"))}).keys()
 
 
-def _dispatcher(path: Path, old_prefixes: Mapping[str, str], problems: list[Problem]) -> Dispatcher | None:
+def _dispatcher(
+    path: Path, old_prefixes: Mapping[str, str], problems: list[Problem]
+) -> Dispatcher | None:
     table = _read(path, problems)
     if table is None:
         return None

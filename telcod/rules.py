@@ -1,6 +1,8 @@
-"""Everything an operator may change without code, in force for a batch: prices, limits, texts, keywords.  Pure.
+"""Everything an operator may change without code, in force for a batch: prices, limits, texts,
+keywords.  Pure.
 
-One frozen value, so that SIGHUP swaps the whole of it between two batches and no request sees half a change.
+One frozen value, so that SIGHUP swaps the whole of it between two batches and no request sees half
+a change.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,10 @@
-"""What happens because its moment came: renewals, retries, reminders, ends of packages, and tidying up (PKG-6, PKG-8).
+"""What happens because its moment came: renewals, retries, reminders, ends of packages, and tidying
+up (PKG-6, PKG-8).
 
-The scheduler only finds what is due and asks the engine; the rules decide again inside the transaction, so asking twice, or
-late, or after somebody else was faster, changes nothing.  When the wall clock jumps, it asks nothing until a person says
-that the clock is right (DESIGN 4); texts are still answered and charged.
+The scheduler only finds what is due and asks the engine; the rules decide again inside the
+transaction, so asking twice, or late, or after somebody else was faster, changes nothing.  When the
+wall clock jumps, it asks nothing until a person says that the clock is right (DESIGN 4); texts are
+still answered and charged.
 """
 
 import asyncio
@@ -42,7 +44,12 @@ class Scheduler:
     """Looks once a second for what is due."""
 
     def __init__(
-        self, reader: Reader, writer: Writer, clock: Clock, guard: ClockGuard, texts: Callable[[], TextLimits]
+        self,
+        reader: Reader,
+        writer: Writer,
+        clock: Clock,
+        guard: ClockGuard,
+        texts: Callable[[], TextLimits],
     ) -> None:
         self._reader: Final = reader
         self._writer: Final = writer
@@ -63,7 +70,11 @@ class Scheduler:
         self._guard.observe(wall_ms=self._clock.wall_ms(), monotonic_s=self._clock.monotonic_s())
         if self._guard.jumped:
             if not jumped_before:
-                _log.error("clock.jumped", jump_ms=self._guard.jump_ms, what_to_do="check the clock, then: telcod clock confirm")
+                _log.error(
+                    "clock.jumped",
+                    jump_ms=self._guard.jump_ms,
+                    what_to_do="check the clock, then: telcod clock confirm",
+                )
             return 0
         done = await self._renewals()
         if self._clock.wall_ms() >= self._prune_at_ms:
@@ -77,7 +88,9 @@ class Scheduler:
             if not due:
                 return done
             requests = [
-                Request("clock.package", sender=msisdn, args=(str(period_no),), channel=Channel.CLOCK)
+                Request(
+                    "clock.package", sender=msisdn, args=(str(period_no),), channel=Channel.CLOCK
+                )
                 for msisdn, period_no in due
             ]
             carried_out = await self._all(requests)

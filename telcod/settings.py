@@ -82,8 +82,9 @@ class StoreSettings(_Table, frozen=True, kw_only=True):
 class HttpSettings(_Table, frozen=True, kw_only=True):
     """`[http]`: where HTTP listens; port 0 takes any free one.
 
-    `control_socket` is how the command line finds the daemon; empty is beside the database.  `rate_per_s` limits each
-    token (0: no limit) beyond `burst`; `allow_from` are the networks that may ask (none: everybody), HTTP-4.
+    `control_socket` is how the command line finds the daemon; empty is beside the database.
+    `rate_per_s` limits each token (0: no limit) beyond `burst`; `allow_from` are the networks that
+    may ask (none: everybody), HTTP-4.
     """
 
     host: _Host = "127.0.0.1"

@@ -1,8 +1,9 @@
-"""The open transaction as handlers see it: an identity map with undo.  Pure; the store behind it does the I/O.
+"""The open transaction as handlers see it: an identity map with undo.  Pure; the store behind it
+does the I/O.
 
-`Tx` loads what a handler asks for (once per batch), shows what earlier requests of the batch changed, and can take one
-request back in memory (`mark`, `undo`), so that a batch needs no savepoints (DESIGN 4).  Nothing is written before
-the engine hands `changes()` to the store.
+`Tx` loads what a handler asks for (once per batch), shows what earlier requests of the batch
+changed, and can take one request back in memory (`mark`, `undo`), so that a batch needs no
+savepoints (DESIGN 4).  Nothing is written before the engine hands `changes()` to the store.
 """
 
 from __future__ import annotations
@@ -11,7 +12,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
-from telcod.rows import LIST_ENTRY, LIST_ENTRY_BY_NUMBER, LOGS, OUTBOX_SMS, TABLES, ListEntry, OutboxSms, Row, Table
+from telcod.rows import (
+    LIST_ENTRY,
+    LIST_ENTRY_BY_NUMBER,
+    LOGS,
+    OUTBOX_SMS,
+    TABLES,
+    ListEntry,
+    OutboxSms,
+    Row,
+    Table,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +45,10 @@ class Loader(Protocol):
 
 
 class Changes(NamedTuple):
-    """What a batch did to one table: rows to put (insert or replace), keys to delete, rows to append."""
+    """What a batch did to one table.
+
+    Rows to put (insert or replace), keys to delete, rows to append.
+    """
 
     table: Table[Any]
     puts: Sequence[Any]
@@ -57,16 +71,35 @@ class Tx:
         loader: Reads committed rows.
         now_ms: The commit time: Unix milliseconds, never less than the last commit's.
         rules: Tariffs, limits, catalogue and keywords in force for this batch.
-        next_seqs: The next free `seq` of each log table, by table index; advanced as rows are appended.
+        next_seqs: The next free `seq` of each log table, by table index; advanced as rows are
+            appended.
         heads: The hash of the last committed row of each chained log, by table index.
 
     `parts_delta` counts parts of long texts that came to wait, minus those that went.
     """
 
-    __slots__ = ("_dirty", "_groups", "_heads", "_loader", "_logs", "_rows", "_seqs", "_undo", "now_ms", "parts_delta", "rules")
+    __slots__ = (
+        "_dirty",
+        "_groups",
+        "_heads",
+        "_loader",
+        "_logs",
+        "_rows",
+        "_seqs",
+        "_undo",
+        "now_ms",
+        "parts_delta",
+        "rules",
+    )
 
     def __init__(
-        self, loader: Loader, rules: Rules, *, now_ms: int, next_seqs: Mapping[int, int], heads: Mapping[int, bytes]
+        self,
+        loader: Loader,
+        rules: Rules,
+        *,
+        now_ms: int,
+        next_seqs: Mapping[int, int],
+        heads: Mapping[int, bytes],
     ) -> None:
         self.now_ms: Final = now_ms
         self.rules: Final = rules
@@ -88,7 +121,7 @@ class Tx:
         row = rows.get(key, _ABSENT)
         if row is _ABSENT:
             row = None
-            for row in self._loader.load(table, (key,)):  # noqa: B007  (at most one)
+            for row in self._loader.load(table, (key,)):
                 pass
             rows[key] = row
         return row  # type: ignore[no-any-return]
@@ -106,7 +139,10 @@ class Tx:
             rows[key_of(row)] = row
 
     def group(self, table: Table[R], owner: Any) -> Mapping[Any, R]:
-        """All rows of one owner, by primary key.  Do not change the mapping; use `put` and `delete`."""
+        """All rows of one owner, by primary key.
+
+        Do not change the mapping; use `put` and `delete`.
+        """
         groups = self._groups[table.index]
         if owner not in groups:
             self.prefetch_groups(table, (owner,))
@@ -196,20 +232,49 @@ class Tx:
 
     def heads(self) -> dict[int, bytes]:
         """The hash of the last row of each chained log after this transaction."""
-        return {index: self._logs[index][-1].hash if self._logs[index] else head for index, head in self._heads.items()}
+        return {
+            index: self._logs[index][-1].hash if self._logs[index] else head
+            for index, head in self._heads.items()
+        }
 
     def appended(self, table: Table[R]) -> Sequence[R]:
         """What this transaction appended to a log table so far."""
         return self._logs[table.index]
 
     def send_sms(
-        self, destination: int | str, short_code: str, text: str, *, kind: str, mo: int = 0, expires_at: int = 0, receipt: bool = False
+        self,
+        destination: int | str,
+        short_code: str,
+        text: str,
+        *,
+        kind: str,
+        mo: int = 0,
+        expires_at: int = 0,
+        receipt: bool = False,
     ) -> int:
-        """Put a text into the outbox; it leaves after COMMIT (STYLE 25).  Returns its number there."""
+        """Put a text into the outbox.
+
+        It leaves after COMMIT (STYLE 25).  Returns its number there.
+        """
         index = OUTBOX_SMS.index
         seq = self._seqs[index]
         self._logs[index].append(
-            OutboxSms(seq, self.now_ms, mo, kind, short_code, str(destination), text, expires_at, 0, 0, 0, "", "", int(receipt))
+            OutboxSms(
+                seq,
+                self.now_ms,
+                mo,
+                kind,
+                short_code,
+                str(destination),
+                text,
+                expires_at,
+                0,
+                0,
+                0,
+                "",
+                "",
+                int(receipt),
+            )
         )
         self._seqs[index] = seq + 1
         return seq
@@ -218,7 +283,9 @@ class Tx:
 
     def mark(self) -> Mark:
         """Where the transaction stands now."""
-        return Mark(len(self._undo), tuple(len(rows) for rows in self._logs.values()), self.parts_delta)
+        return Mark(
+            len(self._undo), tuple(len(rows) for rows in self._logs.values()), self.parts_delta
+        )
 
     def undo(self, mark: Mark) -> None:
         """Take back everything since `mark`, in memory."""

@@ -1,7 +1,8 @@
 """Words that every part of telcod shares: channels, languages, requests, replies.  Pure.
 
-A `Request` is what somebody wants, whatever door it came through; a `Reply` is what the rules answered, as catalogue
-keys and values, not yet as text.  Both are values: the same request run twice gives the same reply.
+A `Request` is what somebody wants, whatever door it came through; a `Reply` is what the rules
+answered, as catalogue keys and values, not yet as text.  Both are values: the same request run
+twice gives the same reply.
 """
 
 from collections.abc import Callable, Mapping
@@ -45,8 +46,9 @@ class Concat(NamedTuple):
 class Mo(msgspec.Struct, frozen=True, gc=False):
     """What SMPP says of a received message, kept beside its request.
 
-    `source` is the sender's address as digits; `fingerprint` a keyed hash of the whole message (DESIGN 4); `stored_text`
-    what may be kept of the text: never a password (PAY-1).  `sealed` is an encrypted part, with `concat` its place.
+    `source` is the sender's address as digits; `fingerprint` a keyed hash of the whole message
+    (DESIGN 4); `stored_text` what may be kept of the text: never a password (PAY-1).  `sealed` is
+    an encrypted part, with `concat` its place.
     """
 
     connection: int
@@ -61,9 +63,10 @@ class Mo(msgspec.Struct, frozen=True, gc=False):
 class Request(msgspec.Struct, frozen=True):
     """One intent, from whatever channel.
 
-    `key` names the intent (idempotency, DESIGN 4); empty where the intent has a natural identity in the books
-    (a text by its redelivery evidence, a renewal by its period).  `sender` is the subscriber concerned, 0 when nobody.
-    `event_ms` is when it happened by the network's clock, Unix milliseconds.  `secret_hash` replaces a password.
+    `key` names the intent (idempotency, DESIGN 4); empty where the intent has a natural identity in
+    the books (a text by its redelivery evidence, a renewal by its period).  `sender` is the
+    subscriber concerned, 0 when nobody. `event_ms` is when it happened by the network's clock, Unix
+    milliseconds.  `secret_hash` replaces a password.
     """
 
     route: str
@@ -89,8 +92,9 @@ class Line(NamedTuple):
 class Reply(msgspec.Struct, frozen=True):
     """What the rules answered.
 
-    `outcome` is a short machine word (`package.started`, `number.malformed`), stored with the message.  `lines` is the answer
-    to render in the subscriber's language; none means silence.  `data` is for callers that are programs.
+    `outcome` is a short machine word (`package.started`, `number.malformed`), stored with the
+    message.  `lines` is the answer to render in the subscriber's language; none means silence.
+    `data` is for callers that are programs.
     """
 
     outcome: str
@@ -108,7 +112,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class SecretNeeded(msgspec.Struct, frozen=True):
-    """Nothing was done yet: the password in `secret` must be hashed off the writer, then the request sent again (PAY-1)."""
+    """Nothing was done yet.
+
+    The password in `secret` must be hashed off the writer, then the request sent again (PAY-1).
+    """
 
     secret: str
 

@@ -1,7 +1,9 @@
-"""What must not lie in the database in clear or be guessed from a hash: sealed parts, fingerprints, tokens (PAY-1, SMPP-3).
+"""What must not lie in the database in clear or be guessed from a hash: sealed parts, fingerprints,
+tokens (PAY-1, SMPP-3).
 
-One secret key of the installation, kept in a file of its own beside the database (mode 600) or given by the configuration.
-A message's fingerprint is keyed, because a plain hash of `MK 1234` gives the password away to whoever tries all of them.
+One secret key of the installation, kept in a file of its own beside the database (mode 600) or
+given by the configuration. A message's fingerprint is keyed, because a plain hash of `MK 1234`
+gives the password away to whoever tries all of them.
 """
 
 import hmac
@@ -20,7 +22,10 @@ FINGERPRINT_BYTES: Final = 16
 
 
 class Vault:
-    """Seals, opens, fingerprints.  Losing the key loses only parts that wait and the evidence of the last ten minutes."""
+    """Seals, opens, fingerprints.
+
+    Losing the key loses only parts that wait and the evidence of the last ten minutes.
+    """
 
     def __init__(self, key: bytes) -> None:
         """
@@ -28,13 +33,16 @@ class Vault:
             ValueError: The key is not 32 bytes long.
         """
         if len(key) != KEY_BYTES:
-            raise ValueError(f"the installation's secret must be {KEY_BYTES} bytes, it is {len(key)}")
+            raise ValueError(
+                f"the installation's secret must be {KEY_BYTES} bytes, it is {len(key)}"
+            )
         self._aead = AESGCM(sha256(b"seal" + key).digest())
         self._fingerprint_key: Final = sha256(b"fingerprint" + key).digest()
 
     @classmethod
     def of_file(cls, path: Path) -> "Vault":
-        """The vault of a key file; the file is made, readable by its owner only, when there is none.
+        """The vault of a key file; the file is made, readable by its owner only, when there is
+        none.
 
         Raises:
             ValueError: The file holds something else than 64 hexadecimal digits.

@@ -1,7 +1,8 @@
 """Which accounts there are, and how they are numbered.  Pure.
 
-An account id is an integer so that the database finds it by its row key: a subscriber's accounts are the MSISDN with one
-more digit, the operator's own are below a hundred.  People see names: `main:84903123456`, `revenue:package`.
+An account id is an integer so that the database finds it by its row key: a subscriber's accounts
+are the MSISDN with one more digit, the operator's own are below a hundred.  People see names:
+`main:84903123456`, `revenue:package`.
 """
 
 from typing import Final

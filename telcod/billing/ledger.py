@@ -1,7 +1,8 @@
 """Double entry: one row moves one amount from the debit account to the credit account.  Pure.
 
-Conservation is structural: whatever happens, the sum of all accounts is zero.  Entries are appended and never changed;
-each carries the hash of the one before it, so that an edit by hand shows (DESIGN 5).
+Conservation is structural: whatever happens, the sum of all accounts is zero.  Entries are appended
+and never changed; each carries the hash of the one before it, so that an edit by hand shows (DESIGN
+5).
 """
 
 from collections.abc import Iterable
@@ -29,8 +30,9 @@ class Declined(StrEnum):
 class Transfer(NamedTuple):
     """One amount to move, and why.
 
-    `command` names the intent (`mo:17`, `renewal:84903123456:4`); `event_ms` when it happened by the network's clock;
-    `tariff` what priced it (empty: nothing did); `reverses` the entry it takes back.
+    `command` names the intent (`mo:17`, `renewal:84903123456:4`); `event_ms` when it happened by
+    the network's clock; `tariff` what priced it (empty: nothing did); `reverses` the entry it takes
+    back.
     """
 
     debit: int
@@ -43,12 +45,15 @@ class Transfer(NamedTuple):
     reverses: int | None = None
 
 
-def decide_transfer(transfer: Transfer, debit: Account | None, credit: Account | None) -> Declined | None:
+def decide_transfer(
+    transfer: Transfer, debit: Account | None, credit: Account | None
+) -> Declined | None:
     """Say whether a transfer may happen, without doing it.
 
     Args:
         transfer: What is asked for; amounts in whole đồng.
-        debit: The paying account as this transaction sees it; a subscriber's missing one is unknown.
+        debit: The paying account as this transaction sees it; a subscriber's missing one is
+            unknown.
         credit: The receiving account, likewise.
 
     Returns:
@@ -90,7 +95,9 @@ def post(tx: Tx, transfer: Transfer) -> Entry | Declined:
     )
     tx.append_chained(ENTRY, entry, entry_hash(entry))
     tx.put(ACCOUNT, Account(debit.id, debit.posted - entry.amount, debit.held, debit.floor, seq))
-    tx.put(ACCOUNT, Account(credit.id, credit.posted + entry.amount, credit.held, credit.floor, seq))
+    tx.put(
+        ACCOUNT, Account(credit.id, credit.posted + entry.amount, credit.held, credit.floor, seq)
+    )
     return entry
 
 
@@ -130,6 +137,6 @@ def latest_entries(tx: Tx, account_id: int, *, most: int) -> Iterable[Entry]:
 
 def _account(tx: Tx, account_id: int) -> Account | None:
     account = tx.get(ACCOUNT, account_id)
-    if account is None and account_id <= 99:  # noqa: PLR2004  (the operator's own accounts open by themselves)
+    if account is None and account_id <= 99:
         return Account(account_id, 0, 0, None, 0)
     return account

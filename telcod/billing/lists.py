@@ -1,7 +1,8 @@
-"""Whitelist and blacklist: who is on one, and what adding or removing comes to (LST-1, LST-2).  Pure.
+"""Whitelist and blacklist: who is on one, and what adding or removing comes to (LST-1, LST-2).
+Pure.
 
-A number stands on one list of an owner at a time, because (owner, number) is the key; so "both apply" cannot be stored,
-and whoever asks for a verdict looks at one row.
+A number stands on one list of an owner at a time, because (owner, number) is the key; so "both
+apply" cannot be stored, and whoever asks for a verdict looks at one row.
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,10 @@ class ListLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Verdict(StrEnum):
-    """What became of one number.  The refusals are checked in this order; values end the catalogue's keys."""
+    """What became of one number.
+
+    The refusals are checked in this order; values end the catalogue's keys.
+    """
 
     MALFORMED = "malformed"
     OWN = "own"
@@ -72,4 +76,6 @@ def on_net(subscriber: Subscriber | None) -> bool:
 def numbers_of(entries: Mapping[tuple[int, int], ListEntry], kind: ListKind) -> list[int]:
     """The numbers on one list, oldest first."""
     found = [entry for entry in entries.values() if entry.kind == kind]
-    return [entry.number for entry in sorted(found, key=lambda entry: (entry.added_at, entry.number))]
+    return [
+        entry.number for entry in sorted(found, key=lambda entry: (entry.added_at, entry.number))
+    ]

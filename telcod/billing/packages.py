@@ -1,7 +1,8 @@
 """The parent-child package: trial, renewal, suspension, cancellation (PKG-1…9).  Pure.
 
-A subscription is one row for life.  `next_at` is the next moment at which the clock has something to do: a reminder, a renewal,
-a retry, or the end after 30 days of failures.  Decisions are values; the shells in `handlers` record and tell.
+A subscription is one row for life.  `next_at` is the next moment at which the clock has something
+to do: a reminder, a renewal, a retry, or the end after 30 days of failures.  Decisions are values;
+the shells in `handlers` record and tell.
 """
 
 from enum import StrEnum
@@ -31,7 +32,10 @@ class PackageLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Refusal(StrEnum):
-    """Why a package is not started.  Checked, and reported, in this order; values are keys of the catalogue."""
+    """Why a package is not started.
+
+    Checked, and reported, in this order; values are keys of the catalogue.
+    """
 
     KIND_NOT_ELIGIBLE = "package.kind_not_eligible"
     NOT_ACTIVE = "package.not_active"
@@ -50,7 +54,7 @@ class Start(NamedTuple):
     ends_at: int
 
 
-def decide_register(  # noqa: PLR0911  (each refusal of the list returns)
+def decide_register(
     package: str,
     subscriber: Subscriber,
     account: Account | None,
@@ -72,17 +76,24 @@ def decide_register(  # noqa: PLR0911  (each refusal of the list returns)
     if current is not None and current.status != PackageStatus.CANCELLED:
         if current.package != package:
             return Refusal.OTHER
-        return Refusal.ALREADY if current.status == PackageStatus.ACTIVE else Refusal.ALREADY_SUSPENDED
+        return (
+            Refusal.ALREADY if current.status == PackageStatus.ACTIVE else Refusal.ALREADY_SUSPENDED
+        )
     terms = tariff.packages[package]
     if not subscriber.trial_used and terms.trial_ms:
         return Start(trial=True, price_vnd=0, starts_at=now_ms, ends_at=now_ms + terms.trial_ms)
     if account is None or account.spendable_vnd < terms.price_vnd:
         return Refusal.NO_MONEY
-    return Start(trial=False, price_vnd=terms.price_vnd, starts_at=now_ms, ends_at=now_ms + terms.period_ms)
+    return Start(
+        trial=False, price_vnd=terms.price_vnd, starts_at=now_ms, ends_at=now_ms + terms.period_ms
+    )
 
 
 class Renew(NamedTuple):
-    """A new period is charged.  `missed` whole periods before it went by while telcod was down: never charged (PKG-6)."""
+    """A new period is charged.
+
+    `missed` whole periods before it went by while telcod was down: never charged (PKG-6).
+    """
 
     price_vnd: int
     starts_at: int
@@ -91,7 +102,10 @@ class Renew(NamedTuple):
 
 
 class Suspend(NamedTuple):
-    """The renewal failed: the whitelist rests, and it is tried again at `retry_at`.  `first`: it worked until now."""
+    """The renewal failed: the whitelist rests, and it is tried again at `retry_at`.
+
+    `first`: it worked until now.
+    """
 
     failed_since: int
     retry_at: int
@@ -115,11 +129,14 @@ def decide_renewal(
 ) -> Renew | Suspend | Cancel:
     """Say what happens at the end of a period, at a retry, and after a top-up (PKG-6).
 
-    On time, the new period follows the old one without a gap.  After downtime only the period that is running now is charged.
-    After a failure, success starts a new period now.
+    On time, the new period follows the old one without a gap.  After downtime only the period that
+    is running now is charged. After a failure, success starts a new period now.
     """
     terms = tariff.packages[current.package]
-    reachable = subscriber.state in {State.ACTIVE, State.OUT_OF_MONEY} and subscriber.kind in limits.eligible_kinds
+    reachable = (
+        subscriber.state in {State.ACTIVE, State.OUT_OF_MONEY}
+        and subscriber.kind in limits.eligible_kinds
+    )
     if reachable and account is not None and account.spendable_vnd >= terms.price_vnd:
         if current.status == PackageStatus.SUSPENDED:
             return Renew(terms.price_vnd, now_ms, now_ms + terms.period_ms, missed=0)
@@ -140,16 +157,27 @@ def is_working(current: Subscription | None) -> bool:
 
 
 def first_reminder_ms(start: Start, limits: PackageLimits) -> int:
-    """When to speak first: before a trial ends, or before the seventh day (PKG-8); 0 when there is no sensible moment."""
+    """When to speak first: before a trial ends, or before the seventh day (PKG-8).
+
+    0 when there is no sensible moment.
+    """
     window = _window(limits)
     if start.trial:
-        notice_at = back_into_window(start.ends_at - limits.trial_notice_ahead_h * HOUR_MS, **window)
+        notice_at = back_into_window(
+            start.ends_at - limits.trial_notice_ahead_h * HOUR_MS, **window
+        )
         return notice_at if notice_at > start.starts_at else into_window(start.starts_at, **window)
-    return into_window(start.starts_at + limits.remind_every_days * DAY_MS - limits.remind_ahead_h * HOUR_MS, **window)
+    return into_window(
+        start.starts_at + limits.remind_every_days * DAY_MS - limits.remind_ahead_h * HOUR_MS,
+        **window,
+    )
 
 
 def next_reminder_ms(due_ms: int, limits: PackageLimits, *, now_ms: int) -> int:
-    """The reminder after the one that was due: seven days on, and never in the past after downtime."""
+    """The reminder after the one that was due.
+
+    Seven days on, and never in the past after downtime.
+    """
     every = limits.remind_every_days * DAY_MS
     skipped = max(0, now_ms - due_ms) // every
     return into_window(due_ms + (skipped + 1) * every, **_window(limits))

@@ -1,4 +1,6 @@
-"""How often lately: at most N in any stretch of time, exactly, not by calendar windows (KW-3, PFM-14).  Pure."""
+"""How often lately: at most N in any stretch of time, exactly, not by calendar windows (KW-3,
+PFM-14).  Pure.
+"""
 
 from collections.abc import Iterable
 
@@ -13,7 +15,8 @@ def decide_again(times: str, *, now_ms: int, most: int, within_ms: int) -> str |
         within_ms: The stretch of time, in milliseconds.
 
     Returns:
-        The new `times` to store when it may, else None: nothing is to be stored, so that trying again does not prolong the wait.
+        The new `times` to store when it may, else None: nothing is to be stored, so that trying
+        again does not prolong the wait.
     """
     lately = [ms for ms in _parse(times) if ms > now_ms - within_ms]
     if len(lately) >= most:

@@ -1,7 +1,8 @@
 """What things cost, and from when.  Pure.
 
-A tariff is a file of `config/tariffs/`; it names the moment it becomes valid and never changes after that (DESIGN 5).
-The book of all tariffs answers which one prices an event.  Prices are whole đồng with VAT (PKG-1, PFM-1, PFM-2).
+A tariff is a file of `config/tariffs/`; it names the moment it becomes valid and never changes
+after that (DESIGN 5). The book of all tariffs answers which one prices an event.  Prices are whole
+đồng with VAT (PKG-1, PFM-1, PFM-2).
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,12 +14,16 @@ import msgspec
 from telcod.days import HOUR_MS
 
 _Vnd = Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
-_Price = Annotated[int, msgspec.Meta(ge=1, le=10_000_000)]  # A paid period names its entry, and no entry moves nothing.
+_Price = Annotated[
+    int, msgspec.Meta(ge=1, le=10_000_000)
+]  # A paid period names its entry, and no entry moves nothing.
 _Hours = Annotated[int, msgspec.Meta(ge=1, le=24 * 366)]
 
 
 class PackageTariff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A package: what a period costs and how long it lasts (PKG-1), how long the free trial is (PKG-2)."""
+    """A package: what a period costs and how long it lasts (PKG-1), how long the free trial is
+    (PKG-2).
+    """
 
     price_vnd: _Price
     period_h: _Hours
@@ -72,7 +77,8 @@ class TariffBook:
     def __init__(self, tariffs: Iterable[Tariff]) -> None:
         """
         Raises:
-            TariffBookError: No tariff, two with one id, or two that become valid at the same moment.
+            TariffBookError: No tariff, two with one id, or two that become valid at the same
+            moment.
         """
         self._newest_first: Final = sorted(tariffs, key=lambda tariff: -tariff.valid_from_ms)
         ids = [tariff.id for tariff in self._newest_first]

@@ -1,7 +1,9 @@
-"""`scripts/bench sms`: how many texts a second are answered with every one of them committed, and how fast.
+"""`scripts/bench sms`: how many texts a second are answered with every one of them committed, and
+how fast.
 
-Three processes: this one, telcod as an operator runs it, and the load (`load.py`).  Books of the wanted size are made once
-and copied for each run.  The commit of this disk is measured beside it, because latency is counted in commits.
+Three processes: this one, telcod as an operator runs it, and the load (`load.py`).  Books of the
+wanted size are made once and copied for each run.  The commit of this disk is measured beside it,
+because latency is counted in commits.
 """
 
 import json
@@ -56,20 +58,49 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--window", "windows", type=click.IntRange(1, 2_000), multiple=True, default=(1, 50, 200), show_default=True)
-@click.option("--subscribers", type=click.IntRange(1_000, 10_000_000), default=100_000, show_default=True)
+@click.option(
+    "--window",
+    "windows",
+    type=click.IntRange(1, 2_000),
+    multiple=True,
+    default=(1, 50, 200),
+    show_default=True,
+)
+@click.option(
+    "--subscribers", type=click.IntRange(1_000, 10_000_000), default=100_000, show_default=True
+)
 @click.option("--seconds", type=click.FloatRange(1, 3_600), default=10.0, show_default=True)
-@click.option("--warm-up", "warm_up_s", type=click.FloatRange(0, 60), default=2.0, show_default=True)
-@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default=None, help="Where the books lie; its disk is measured.")
+@click.option(
+    "--warm-up", "warm_up_s", type=click.FloatRange(0, 60), default=2.0, show_default=True
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Where the books lie; its disk is measured.",
+)
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), default=None)
-def sms(windows: tuple[int, ...], subscribers: int, seconds: float, warm_up_s: float, folder: Path | None, json_file: Path | None) -> None:
+def sms(
+    windows: tuple[int, ...],
+    subscribers: int,
+    seconds: float,
+    warm_up_s: float,
+    folder: Path | None,
+    json_file: Path | None,
+) -> None:
     """Texts through SMPP: mixed keywords, deliver_sm_resp only after COMMIT, synchronous=FULL."""
     with tempfile.TemporaryDirectory(prefix="telcod-bench-", dir=folder) as name:
         base = Path(name)
         books = make_books(base / "books.db", subscribers)
         commit_ms = measure_commit(base / "commit.db")
         runs = [_run(base, books, window, subscribers, seconds, warm_up_s) for window in windows]
-    result = {"subscribers": subscribers, "seconds": seconds, "commit_ms": commit_ms, "cores": os.cpu_count(), "runs": runs}
+    result = {
+        "subscribers": subscribers,
+        "seconds": seconds,
+        "commit_ms": commit_ms,
+        "cores": os.cpu_count(),
+        "runs": runs,
+    }
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=2) + "\n")
     _show(result)
@@ -88,13 +119,21 @@ def load(window: int, subscribers: int, seconds: float, warm_up_s: float) -> Non
         sys.stdout.flush()
 
     report = uvloop.run(
-        serve_load(window=window, subscribers=subscribers, seconds=seconds, warm_up_s=warm_up_s, port_told=told)
+        serve_load(
+            window=window,
+            subscribers=subscribers,
+            seconds=seconds,
+            warm_up_s=warm_up_s,
+            port_told=told,
+        )
     )
     sys.stdout.write(as_json(report) + "\n")
 
 
 def make_books(path: Path, subscribers: int) -> Path:
-    """Books with so many prepaid subscribers, each with an opening balance, as `subscribers import` would make them."""
+    """Books with so many prepaid subscribers, each with an opening balance, as `subscribers import`
+    would make them.
+    """
     from telcod.billing.accounts import OPENING, main_account
     from telcod.billing.ledger import FIRST_HASH, entry_hash
     from telcod.days import business_date
@@ -121,13 +160,17 @@ def make_books(path: Path, subscribers: int) -> Path:
     numbers = range(FIRST_MSISDN, FIRST_MSISDN + subscribers)
     db.execute("BEGIN")
     db.executemany(
-        "INSERT INTO subscriber VALUES (?, 'prepaid', 'active', 'vi', 1, 1, 0, 1)", ((number,) for number in numbers)
+        "INSERT INTO subscriber VALUES (?, 'prepaid', 'active', 'vi', 1, 1, 0, 1)",
+        ((number,) for number in numbers),
     )
     db.executemany(
         "INSERT INTO account VALUES (?, ?, 0, 0, ?)",
         ((main_account(number), OPENING_VND, number - FIRST_MSISDN + 1) for number in numbers),
     )
-    db.execute("INSERT INTO account VALUES (?, ?, 0, NULL, ?)", (OPENING, -OPENING_VND * subscribers, subscribers))
+    db.execute(
+        "INSERT INTO account VALUES (?, ?, 0, NULL, ?)",
+        (OPENING, -OPENING_VND * subscribers, subscribers),
+    )
     db.executemany(f"INSERT INTO entry VALUES ({', '.join('?' * 15)})", entries())
     db.execute("COMMIT")
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -169,12 +212,18 @@ def _telcod(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
         log.close()
 
 
-def _run(base: Path, books: Path, window: int, subscribers: int, seconds: float, warm_up_s: float) -> dict[str, Any]:
+def _run(
+    base: Path, books: Path, window: int, subscribers: int, seconds: float, warm_up_s: float
+) -> dict[str, Any]:
     folder = base / f"window-{window}"
     folder.mkdir()
     shutil.copy(books, folder / "telcod.db")
     arguments = [str(window), str(subscribers), str(seconds), str(warm_up_s)]
-    loader = subprocess.Popen([sys.executable, "-m", "telcod.simulator.bench", "load", *arguments], stdout=subprocess.PIPE, text=True)
+    loader = subprocess.Popen(
+        [sys.executable, "-m", "telcod.simulator.bench", "load", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     if loader.stdout is None:
         raise click.ClickException("the load did not start")
     port = int(loader.stdout.readline())
@@ -185,7 +234,9 @@ def _run(base: Path, books: Path, window: int, subscribers: int, seconds: float,
         rss_mb = _rss_mb(telcod.pid)
         loader.wait()
     if not line:
-        raise click.ClickException(f"the load ended without a report; telcod said:\n{(folder / 'log').read_text()[-2_000:]}")
+        raise click.ClickException(
+            f"the load ended without a report; telcod said:\n{(folder / 'log').read_text()[-2_000:]}"
+        )
     report = json.loads(line)
     shutil.rmtree(folder)
     return {
@@ -211,7 +262,19 @@ def _show(result: dict[str, Any]) -> None:
         title=f"texts through SMPP, {result['subscribers']:,} subscribers, {result['cores']} cores, "
         f"one durable commit here: {result['commit_ms']} ms"
     )
-    for name in ("window", "texts/s", "p50 resp ms", "p99 resp ms", "p50 answer ms", "p99 answer ms", "CPU cores", "RSS MB", "refused", "missing", "doubled"):
+    for name in (
+        "window",
+        "texts/s",
+        "p50 resp ms",
+        "p99 resp ms",
+        "p50 answer ms",
+        "p99 answer ms",
+        "CPU cores",
+        "RSS MB",
+        "refused",
+        "missing",
+        "doubled",
+    ):
         table.add_column(name, justify="right")
     for run in result["runs"]:
         response, answer = run["response_ms"], run["answer_ms"]

@@ -1,7 +1,9 @@
-"""A load generator: an SMSC that sends texts as fast as they are taken, and measures (scripts/bench sms).
+"""A load generator: an SMSC that sends texts as fast as they are taken, and measures (scripts/bench
+sms).
 
-It runs in a process of its own and must cost little beside telcod, so it does not build each PDU: smpplib makes one of each
-keyword, and numbers, addresses and sequence are written into copies of it.  Frames that come back are read by offset.
+It runs in a process of its own and must cost little beside telcod, so it does not build each PDU:
+smpplib makes one of each keyword, and numbers, addresses and sequence are written into copies of
+it.  Frames that come back are read by offset.
 """
 
 import asyncio
@@ -12,7 +14,6 @@ import struct
 import time
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
-
 
 from smpplib import smpp
 from smpplib.client import Client
@@ -83,19 +84,33 @@ def templates(short_code: str) -> list[_Template]:
         frame = pdu.generate()
         head, rest = frame[16:].split(ADDRESS_MARK.encode(), 1)
         middle, number, tail = rest.partition(NUMBER_MARK.encode())
-        found += [_Template(frame[:12] + b"\0\0\0\0" + head, middle, tail if number else None)] * share
+        found += [
+            _Template(frame[:12] + b"\0\0\0\0" + head, middle, tail if number else None)
+        ] * share
     return found
 
 
 class LoadSmsc(asyncio.Protocol):
-    """The SMSC's side of one connection: binds whoever comes, then sends while the window has room."""
+    """The SMSC's side of one connection.
 
-    def __init__(self, *, window: int, subscribers: int, seconds: float, warm_up_s: float, seed: int, done: asyncio.Event) -> None:
+    Binds whoever comes, then sends while the window has room.
+    """
+
+    def __init__(
+        self,
+        *,
+        window: int,
+        subscribers: int,
+        seconds: float,
+        warm_up_s: float,
+        seed: int,
+        done: asyncio.Event,
+    ) -> None:
         self._window: Final = window
         self._subscribers: Final = subscribers
         self._warm_up_s: Final = warm_up_s
         self._seconds: Final = seconds
-        self._random: Final = random.Random(seed)  # noqa: S311  (a load, not a secret)
+        self._random: Final = random.Random(seed)
         self._templates: Final = templates("1566")
         self._sequence: Final = itertools.count(1)
         self._done: Final = done
@@ -119,7 +134,7 @@ class LoadSmsc(asyncio.Protocol):
         at, end = 0, len(buffer)
         now = time.perf_counter()
         out: list[bytes] = []
-        while end - at >= 16:  # noqa: PLR2004
+        while end - at >= 16:
             length, command, status, sequence = HEADER.unpack_from(buffer, at)
             if end - at < length:
                 break
@@ -131,7 +146,9 @@ class LoadSmsc(asyncio.Protocol):
         if out and self._transport is not None:
             self._transport.write(b"".join(out))
 
-    def _frame(self, frame: bytes, command: int, status: int, sequence: int, now: float, out: list[bytes]) -> None:  # noqa: PLR0913
+    def _frame(
+        self, frame: bytes, command: int, status: int, sequence: int, now: float, out: list[bytes]
+    ) -> None:
         if command == DELIVER_SM_RESP:
             sent = self._open.pop(sequence, None)
             if sent is not None and now >= self._from_s:
@@ -142,21 +159,28 @@ class LoadSmsc(asyncio.Protocol):
             out.append(HEADER.pack(16 + len(message_id), SUBMIT_SM_RESP, 0, sequence) + message_id)
             self._answer(frame, now)
         elif command in BIND_IDS:
-            out.append(HEADER.pack(26, command | 0x80000000, 0, sequence) + b"load\0\x02\x10\x00\x01\x34")
+            out.append(
+                HEADER.pack(26, command | 0x80000000, 0, sequence) + b"load\0\x02\x10\x00\x01\x34"
+            )
             self._from_s = now + self._warm_up_s
             self._until_s = self._from_s + self._seconds
-            asyncio.get_running_loop().call_later(self._warm_up_s + self._seconds + 1.5, self._done.set)
+            asyncio.get_running_loop().call_later(
+                self._warm_up_s + self._seconds + 1.5, self._done.set
+            )
         elif command in {ENQUIRE_LINK, UNBIND}:
             out.append(HEADER.pack(16, command | 0x80000000, 0, sequence))
 
     def _answer(self, frame: bytes, now: float) -> None:
-        """service_type, source (ton, npi, address), destination (ton, npi, address), esm_class, protocol_id, priority, …"""
+        """service_type, source (ton, npi, address), destination (ton, npi, address), esm_class,
+        protocol_id, priority, …
+        """
         at = frame.index(b"\0", 16) + 3
         at = frame.index(b"\0", at) + 3
         end = frame.index(b"\0", at)
         address = frame[at:end]
         if frame[end + 1] & UDHI:
-            # esm_class, protocol, priority, schedule NUL, validity NUL, registered, replace, coding, default id, length: then UDH
+            # esm_class, protocol, priority, schedule NUL, validity NUL, registered, replace,
+            # coding, default id, length: then UDH
             header = frame[end + 11 : end + 17]
             if header[4] != header[5]:
                 return
@@ -208,14 +232,31 @@ def _percentiles(values: list[float]) -> dict[str, float]:
     }
 
 
-async def serve_load(*, window: int, subscribers: int, seconds: float, warm_up_s: float, port_told: Any, seed: int = 1) -> Report:
+async def serve_load(
+    *,
+    window: int,
+    subscribers: int,
+    seconds: float,
+    warm_up_s: float,
+    port_told: Any,
+    seed: int = 1,
+) -> Report:
     """Listen on a free port (told by `port_told`), load the first ESME that binds, and report."""
     loop = asyncio.get_running_loop()
     done = asyncio.Event()
     made: list[LoadSmsc] = []
 
     def make() -> LoadSmsc:
-        made.append(LoadSmsc(window=window, subscribers=subscribers, seconds=seconds, warm_up_s=warm_up_s, seed=seed, done=done))
+        made.append(
+            LoadSmsc(
+                window=window,
+                subscribers=subscribers,
+                seconds=seconds,
+                warm_up_s=warm_up_s,
+                seed=seed,
+                done=done,
+            )
+        )
         return made[-1]
 
     server = await loop.create_server(make, "127.0.0.1", 0)

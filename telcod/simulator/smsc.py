@@ -55,7 +55,7 @@ class SimulatedSmsc:
         self,
         *,
         system_id: str = "telcod",
-        password: str = "secret",  # noqa: S107 -- of a simulator, known to everybody
+        password: str = "secret",
         host: str = "127.0.0.1",
         port: int = 0,
         ssl_context: ssl.SSLContext | None = None,

@@ -1,7 +1,8 @@
-"""All SMPP links of the daemon, and what joins them to the books: inbox, sender, redelivery evidence (SMPP-1…6, DESIGN 4).
+"""All SMPP links of the daemon, and what joins them to the books: inbox, sender, redelivery
+evidence (SMPP-1…6, DESIGN 4).
 
-One object for `LinkEvents`: it gives connections the numbers that the journal knows them by, keeps their evidence in the books,
-and hands messages to the inbox and answers to the sender.
+One object for `LinkEvents`: it gives connections the numbers that the journal knows them by, keeps
+their evidence in the books, and hands messages to the inbox and answers to the sender.
 """
 
 import asyncio
@@ -42,10 +43,20 @@ class Journal(Protocol):
 
 
 class Gateway:
-    """Implements `LinkEvents`; made by the composition root, which gives it `inbox`, `sender` and `links` before `run`."""
+    """Implements `LinkEvents`.
+
+    Made by the composition root, which gives it `inbox`, `sender` and `links` before `run`.
+    """
 
     def __init__(
-        self, notes: Notes, redelivery: Redelivery, metrics: Metrics, clock: Clock, *, boot: int, told: Callable[[str], None]
+        self,
+        notes: Notes,
+        redelivery: Redelivery,
+        metrics: Metrics,
+        clock: Clock,
+        *,
+        boot: int,
+        told: Callable[[str], None],
     ) -> None:
         self._notes: Final = notes
         self._redelivery: Final = redelivery
@@ -94,7 +105,11 @@ class Gateway:
         now_ms, now_s = self._clock.wall_ms(), self._clock.monotonic_s()
         since_ms = now_ms - int(DOUBT_S * 1_000)
         rows = {row.id: row for row in journal.scan(SMSC_CONNECTION)}
-        doubtful = {number: row for number, row in rows.items() if not row.down_at or row.down_at >= since_ms}
+        doubtful = {
+            number: row
+            for number, row in rows.items()
+            if not row.down_at or row.down_at >= since_ms
+        }
         if not doubtful:
             return 0
         found = 0
@@ -104,7 +119,9 @@ class Gateway:
             connection = doubtful.get(mo.connection)
             if connection is None or mo.seq <= connection.confirmed_seq or mo.at < since_ms:
                 continue
-            self._redelivery.doubt(mo.fingerprint, mo.seq, age_s=(now_ms - mo.at) / 1_000, now=now_s)
+            self._redelivery.doubt(
+                mo.fingerprint, mo.seq, age_s=(now_ms - mo.at) / 1_000, now=now_s
+            )
             found += 1
         for row in doubtful.values():
             if not row.down_at:
@@ -113,11 +130,16 @@ class Gateway:
 
     # -- what the links tell (`LinkEvents`)
 
-    def on_deliver(self, link: Link, connection: int, sequence: int, body: DeliverSm | DataSm) -> None:
-        """See `LinkEvents.on_deliver`.  The edge of one message: whatever breaks, the SMSC keeps it and the link lives on."""
+    def on_deliver(
+        self, link: Link, connection: int, sequence: int, body: DeliverSm | DataSm
+    ) -> None:
+        """See `LinkEvents.on_deliver`.
+
+        The edge of one message: whatever breaks, the SMSC keeps it and the link lives on.
+        """
         try:
             self.inbox.take(link, connection, sequence, body)
-        except Exception:  # noqa: BLE001  (STYLE 20)
+        except Exception:
             _log.exception("text.broke", link=link.name)
             link.respond(connection, sequence, ESME_RX_T_APPN, data_sm=isinstance(body, DataSm))
 
@@ -133,19 +155,23 @@ class Gateway:
         """See `LinkEvents.on_ready`."""
         self.sender.on_ready(link)
 
-    def on_connection(self, link: Link, connection: int, up: bool) -> None:  # noqa: FBT001  (the protocol's)
+    def on_connection(self, link: Link, connection: int, up: bool) -> None:
         """Evidence: from now on answers are written to this connection, or no more (DESIGN 4)."""
         number = self.connection_id(link, connection)
         now_ms = self._clock.wall_ms()
         if up:
-            row = SmscConnection(number, link.name, up_at=now_ms, down_at=0, confirmed_seq=0, last_seq=0)
+            row = SmscConnection(
+                number, link.name, up_at=now_ms, down_at=0, confirmed_seq=0, last_seq=0
+            )
             self._redelivery.connection_up(number)
             self._told(f"link {link.name} is bound to {link.settings.host}:{link.settings.port}")
         else:
             row = _replaced(self._rows.pop(number), down_at=now_ms)
             self._redelivery.connection_down(number, now=self._clock.monotonic_s())
             self._numbers.pop((link.name, connection), None)
-            self._told(f"link {link.name} is no longer bound to {link.settings.host}:{link.settings.port}")
+            self._told(
+                f"link {link.name} is no longer bound to {link.settings.host}:{link.settings.port}"
+            )
         if up:
             self._rows[number] = row
         self._notes.note_connection(row)
@@ -154,7 +180,9 @@ class Gateway:
     def on_malformed(self, link: Link, command_id: int, reason: str) -> None:
         """See `LinkEvents.on_malformed`."""
         self._metrics.link(link.name).malformed.inc()
-        _log.warning("pdu.malformed", link=link.name, command_id=f"0x{command_id:08X}", reason=reason)
+        _log.warning(
+            "pdu.malformed", link=link.name, command_id=f"0x{command_id:08X}", reason=reason
+        )
 
     # -- by the clock
 
@@ -179,7 +207,9 @@ class Gateway:
             self._wake_refill.clear()
 
 
-def _replaced(row: SmscConnection, *, down_at: int | None = None, confirmed_seq: int | None = None) -> SmscConnection:
+def _replaced(
+    row: SmscConnection, *, down_at: int | None = None, confirmed_seq: int | None = None
+) -> SmscConnection:
     return SmscConnection(
         row.id,
         row.link,
@@ -188,5 +218,3 @@ def _replaced(row: SmscConnection, *, down_at: int | None = None, confirmed_seq:
         row.confirmed_seq if confirmed_seq is None else max(row.confirmed_seq, confirmed_seq),
         row.last_seq,
     )
-
-

@@ -1,7 +1,8 @@
 """From a deliver_sm to the engine, and the response back after COMMIT (SMPP-2, SMPP-3, KW, PAY-1).
 
-The way of one text: known already? → read → keyword → (a password is hashed, off the writer) → engine → COMMIT → deliver_sm_resp.
-No task and no future per message: what must be remembered until the commit is a small `_Ticket`.
+The way of one text: known already? → read → keyword → (a password is hashed, off the writer) →
+engine → COMMIT → deliver_sm_resp. No task and no future per message: what must be remembered until
+the commit is a small `_Ticket`.
 """
 
 from collections.abc import Callable
@@ -22,13 +23,16 @@ from telcod.smpp.incoming import Piece, Receipt, identity, read_incoming
 from telcod.smpp.link import Link
 from telcod.smpp.pdu import DataSm, DeliverSm
 from telcod.smpp.redelivery import Record, Redelivery
-from telcod.types import Channel, Mo, Request, SecretNeeded
+from telcod.types import Mo, Request, SecretNeeded
 from telcod.vault import Vault
 
 HASHES_WAITING_MAX: Final = 64
 SOURCE_DIGITS_MIN: Final = 7
 STORED_TEXT_CHARS_MAX: Final = 1_000
-UNANSWERED: Final = (NumberError.NAME, NumberError.SHORT_CODE)  # KW-3: short codes and names are never answered.
+UNANSWERED: Final = (
+    NumberError.NAME,
+    NumberError.SHORT_CODE,
+)  # KW-3: short codes and names are never answered.
 
 _log = structlog.get_logger("telcod.smpp.inbox")
 
@@ -72,7 +76,7 @@ class Inbox:
         call_soon_threadsafe: Brings the result of a hash back to the loop's thread.
     """
 
-    def __init__(  # noqa: PLR0913  (the composition root passes each)
+    def __init__(
         self,
         writer: Writer,
         dispatcher: Callable[[], Dispatcher],
@@ -101,7 +105,9 @@ class Inbox:
         data_sm = isinstance(body, DataSm)
         if body.destination_addr not in link.short_codes:
             # No route for it here: said for good, or the SMSC would try for days.
-            _log.warning("text.misrouted", link=link.name, destination_addr=body.destination_addr[:21])
+            _log.warning(
+                "text.misrouted", link=link.name, destination_addr=body.destination_addr[:21]
+            )
             self._metrics.texts_received[TextResult.MISROUTED].inc()
             link.respond(connection, sequence, CommandStatus.ESME_RINVDSTADR, data_sm=data_sm)
             return
@@ -119,7 +125,10 @@ class Inbox:
             self._post(request, ticket)
 
     def _take_again(self, ticket: _Ticket) -> None:
-        """The stored verdict and no second reply; while the first copy is being carried out, wait for it."""
+        """The stored verdict and no second reply.
+
+        While the first copy is being carried out, wait for it.
+        """
         self._metrics.redeliveries.inc()
         self._metrics.texts_received[TextResult.REDELIVERED].inc()
         record = ticket.record
@@ -132,11 +141,16 @@ class Inbox:
     def _request(
         self, link: Link, body: DeliverSm | DataSm, connection: int, fingerprint: bytes
     ) -> tuple[Request, str]:
-        """The request that a message makes, and the password in it, if any: never both in one value."""
+        """The request that a message makes, and the password in it, if any.
+
+        Never both in one value.
+        """
         short_code = body.destination_addr
         address = from_address(body.source_addr, body.source_addr_ton, body.source_addr_npi)
         known = not isinstance(address, NumberError)
-        source = str(address) if known else "".join(c for c in body.source_addr if c in "0123456789")
+        source = (
+            str(address) if known else "".join(c for c in body.source_addr if c in "0123456789")
+        )
         incoming = read_incoming(body, link.settings.default_alphabet)
         mo = Mo(connection, source or body.source_addr[:21], fingerprint, "")
         if isinstance(incoming, Receipt):
@@ -148,12 +162,16 @@ class Inbox:
         sender = int(address) if not isinstance(address, NumberError) else 0
         if isinstance(incoming, Piece):
             sealed = self._vault.seal(incoming.data)
-            mo = msgspec.structs.replace(mo, concat=incoming.concat, sealed=sealed, data_coding=incoming.data_coding)
+            mo = msgspec.structs.replace(
+                mo, concat=incoming.concat, sealed=sealed, data_coding=incoming.data_coding
+            )
             return Request(PART_ROUTE, sender=sender, short_code=short_code, mo=mo), ""
         parsed = self._dispatcher().parse(short_code, incoming.text)
         if not parsed.secret_bearing:
             mo = Mo(connection, mo.source, fingerprint, incoming.text[:STORED_TEXT_CHARS_MAX])
-        return Request(parsed.route, sender=sender, args=parsed.args, short_code=short_code, mo=mo), parsed.secret
+        return Request(
+            parsed.route, sender=sender, args=parsed.args, short_code=short_code, mo=mo
+        ), parsed.secret
 
     def _post(self, request: Request, ticket: _Ticket) -> None:
         if not self._writer.post(request, partial(self._done, ticket)):
@@ -166,7 +184,9 @@ class Inbox:
             return
         self._hashes_waiting += 1
         future = self._hasher.submit(secret)
-        future.add_done_callback(lambda done: self._call_soon_threadsafe(self._hashed, request, ticket, done))
+        future.add_done_callback(
+            lambda done: self._call_soon_threadsafe(self._hashed, request, ticket, done)
+        )
 
     def _hashed(self, request: Request, ticket: _Ticket, done: Future[str]) -> None:
         self._hashes_waiting -= 1
@@ -185,22 +205,30 @@ class Inbox:
             return
         ticket.record.seq = result.seq
         counted = TextResult.ANSWERED if result.text else TextResult.SILENT
-        self._metrics.texts_received[TextResult.QUARANTINED if result.outcome == "ours.sorry" else counted].inc()
+        self._metrics.texts_received[
+            TextResult.QUARANTINED if result.outcome == "ours.sorry" else counted
+        ].inc()
         self._respond(ticket, ESME_ROK)
         followers, ticket.record.followers = ticket.record.followers, ()
         for follower in followers:
             self._respond(follower, ESME_ROK)
 
     def _respond(self, ticket: _Ticket, status: int) -> None:
-        written = ticket.link.respond(ticket.connection, ticket.sequence, status, data_sm=ticket.data_sm)
+        written = ticket.link.respond(
+            ticket.connection, ticket.sequence, status, data_sm=ticket.data_sm
+        )
         self._redelivery.answered(ticket.record, written=written, now=self._clock())
 
     def _refuse(self, ticket: _Ticket, error: TelcodError) -> None:
         """Nothing was kept: the SMSC keeps the message and tries again."""
         overloaded = isinstance(error, Overloaded)
-        self._metrics.texts_received[TextResult.OVERLOADED if overloaded else TextResult.UNAVAILABLE].inc()
+        self._metrics.texts_received[
+            TextResult.OVERLOADED if overloaded else TextResult.UNAVAILABLE
+        ].inc()
         self._redelivery.refused(ticket.record)
         status = fate_of(error).smpp_status
         for waiting in (ticket, *ticket.record.followers):
-            waiting.link.respond(waiting.connection, waiting.sequence, status, data_sm=waiting.data_sm)
+            waiting.link.respond(
+                waiting.connection, waiting.sequence, status, data_sm=waiting.data_sm
+            )
         ticket.record.followers = ()

@@ -1,7 +1,9 @@
-"""What a deliver_sm or data_sm holds: a text or a part of one, or a delivery receipt (SMPP-3, SMPP-4).  Pure.
+"""What a deliver_sm or data_sm holds: a text or a part of one, or a delivery receipt (SMPP-3,
+SMPP-4).  Pure.
 
-A receipt is known by its esm_class or its TLVs, never by its text.  Parts are brought to one of two codings, septets or
-UTF-16, so that parts of one text may come over links with different default alphabets.
+A receipt is known by its esm_class or its TLVs, never by its text.  Parts are brought to one of two
+codings, septets or UTF-16, so that parts of one text may come over links with different default
+alphabets.
 """
 
 import re
@@ -31,8 +33,11 @@ _CLASS_BITS: Final = 0x3C
 _RECEIPT_ID: Final = re.compile(r"\bid:\s*(\S+)", re.IGNORECASE)
 _RECEIPT_STAT: Final = re.compile(r"\bstat:\s*([A-Za-z]+)", re.IGNORECASE)
 _DELIVERED_STATES: Final = frozenset({"DELIVRD", "ACCEPTD"})
-_FINAL_TEXT_STATES: Final = frozenset({"DELIVRD", "EXPIRED", "DELETED", "UNDELIV", "REJECTD", "ACCEPTD", "UNKNOWN"})
-# 5.2.28: 1 en route, 2 delivered, 3 expired, 4 deleted, 5 undeliverable, 6 accepted, 7 unknown, 8 rejected; v5.0: 9 skipped.
+_FINAL_TEXT_STATES: Final = frozenset(
+    {"DELIVRD", "EXPIRED", "DELETED", "UNDELIV", "REJECTD", "ACCEPTD", "UNKNOWN"}
+)
+# 5.2.28: 1 en route, 2 delivered, 3 expired, 4 deleted, 5 undeliverable, 6 accepted, 7 unknown, 8
+# rejected; v5.0: 9 skipped.
 _DELIVERED_STATE_CODES: Final = frozenset({2, 6})
 _FINAL_STATE_CODES: Final = frozenset({2, 3, 4, 5, 6, 7, 8, 9})
 
@@ -59,7 +64,9 @@ class Piece(NamedTuple):
     data: bytes
 
 
-def read_incoming(body: DeliverSm | DataSm, default_alphabet: DefaultAlphabet) -> Whole | Piece | Receipt:
+def read_incoming(
+    body: DeliverSm | DataSm, default_alphabet: DefaultAlphabet
+) -> Whole | Piece | Receipt:
     """Say what a message holds; never raises, whatever the peer put in it."""
     if _is_receipt(body):
         return _receipt(body)
@@ -80,20 +87,31 @@ def read_incoming(body: DeliverSm | DataSm, default_alphabet: DefaultAlphabet) -
 
 
 def message_octets(body: DeliverSm | DataSm) -> bytes:
-    """The user data, from `short_message` or the TLV `message_payload`, with its header if it has one; cut at a sane length."""
+    """The user data, from `short_message` or the TLV `message_payload`, with its header if it has
+    one; cut at a sane length.
+    """
     if isinstance(body, DeliverSm) and body.short_message:
         return body.short_message
     return (tlv_or_none(body.tlvs, TlvTag.MESSAGE_PAYLOAD) or b"")[:TEXT_OCTETS_MAX]
 
 
 def identity(body: DeliverSm | DataSm) -> bytes:
-    """The octets by which a redelivery is known: addresses, class, coding, user data with its header, SAR (DESIGN 4)."""
+    """The octets by which a redelivery is known.
+
+    Addresses, class, coding, user data with its header, SAR (DESIGN 4).
+    """
     head = f"{body.source_addr}\0{body.destination_addr}\0{body.esm_class & ~3}\0{body.data_coding}\0".encode()
     sar = _sar(body) if body.tlvs else None
-    return b"%b%b\0%b" % (head, b"" if sar is None else repr(tuple(sar)).encode(), message_octets(body))
+    return b"%b%b\0%b" % (
+        head,
+        b"" if sar is None else repr(tuple(sar)).encode(),
+        message_octets(body),
+    )
 
 
-def _piece(concat: Concat, data: bytes, coding: int, alphabet: DefaultAlphabet, udh_octets: int) -> Piece:
+def _piece(
+    concat: Concat, data: bytes, coding: int, alphabet: DefaultAlphabet, udh_octets: int
+) -> Piece:
     if coding == DATA_CODING_UCS2:
         return Piece(concat, DATA_CODING_UCS2, data)
     if coding == DATA_CODING_DEFAULT and alphabet == "gsm7":
@@ -113,7 +131,7 @@ def _sar(body: DeliverSm | DataSm) -> Concat | None:
     number = tlv_or_none(body.tlvs, TlvTag.SAR_SEGMENT_SEQNUM)
     if not reference or not total or not number or len(total) != 1 or len(number) != 1:
         return None
-    if total[0] < 2 or not 1 <= number[0] <= total[0]:  # noqa: PLR2004  (one part is no long text)
+    if total[0] < 2 or not 1 <= number[0] <= total[0]:
         return None
     return Concat(int.from_bytes(reference[-2:]) + SAR_REFERENCE, total[0], number[0])
 
@@ -125,14 +143,21 @@ def _is_receipt(body: DeliverSm | DataSm) -> bool:
 
 
 def _receipt(body: DeliverSm | DataSm) -> Receipt:
-    """The TLVs are preferred to the text; the text is read leniently, its form is the vendor's (App. B)."""
+    """The TLVs are preferred to the text.
+
+    The text is read leniently, its form is the vendor's (App. B).
+    """
     text = message_octets(body).decode("latin-1")
     id_tlv = tlv_or_none(body.tlvs, TlvTag.RECEIPTED_MESSAGE_ID)
     state_tlv = tlv_or_none(body.tlvs, TlvTag.MESSAGE_STATE)
     found = _RECEIPT_ID.search(text)
-    message_id = id_tlv.split(b"\0", 1)[0].decode("latin-1") if id_tlv else (found[1] if found else "")
+    message_id = (
+        id_tlv.split(b"\0", 1)[0].decode("latin-1") if id_tlv else (found[1] if found else "")
+    )
     if state_tlv:
-        return Receipt(message_id, state_tlv[0] in _DELIVERED_STATE_CODES, state_tlv[0] in _FINAL_STATE_CODES)
+        return Receipt(
+            message_id, state_tlv[0] in _DELIVERED_STATE_CODES, state_tlv[0] in _FINAL_STATE_CODES
+        )
     stat = _RECEIPT_STAT.search(text)
     word = stat[1].upper() if stat else ""
     return Receipt(message_id, word in _DELIVERED_STATES, word in _FINAL_TEXT_STATES)

@@ -1,7 +1,8 @@
 """From a text of the outbox to the submit_sm PDUs that carry it (SMPP-5).  Pure.
 
-Long texts go as UDH parts, SAR parts, or one `message_payload`, as the link is set; a peer that takes no TLVs gets UDH.
-Each PDU names the text by `user_message_reference`, so that an SMSC, or a person, sees that one sent twice is the same.
+Long texts go as UDH parts, SAR parts, or one `message_payload`, as the link is set; a peer that
+takes no TLVs gets UDH. Each PDU names the text by `user_message_reference`, so that an SMSC, or a
+person, sees that one sent twice is the same.
 """
 
 from typing import Final
@@ -17,7 +18,9 @@ UDH_REFERENCE_MASK: Final = 0xFF
 REFERENCE_MASK: Final = 0xFFFF
 
 
-def submits(row: OutboxSms, settings: LinkSettings, *, takes_tlvs: bool, valid_s: int = 0) -> tuple[SubmitSm, ...]:
+def submits(
+    row: OutboxSms, settings: LinkSettings, *, takes_tlvs: bool, valid_s: int = 0
+) -> tuple[SubmitSm, ...]:
     """The PDUs that carry a text over a link, in order.
 
     Args:
@@ -30,17 +33,28 @@ def submits(row: OutboxSms, settings: LinkSettings, *, takes_tlvs: bool, valid_s
         TextTooLongError: It needs more than 255 parts.
     """
     parts = split(row.text, settings.default_alphabet)
-    named = (Tlv(TlvTag.USER_MESSAGE_REFERENCE, (row.seq & REFERENCE_MASK).to_bytes(2)),) if takes_tlvs else ()
+    named = (
+        (Tlv(TlvTag.USER_MESSAGE_REFERENCE, (row.seq & REFERENCE_MASK).to_bytes(2)),)
+        if takes_tlvs
+        else ()
+    )
     valid = relative_time(valid_s) if valid_s else ""
     if len(parts) == 1:
         return (_submit(row, settings, parts[0].data_coding, parts[0].data, named, valid),)
     if takes_tlvs and settings.long_text == "payload":
         coding = parts[0].data_coding
-        data = encode_gsm7(row.text) if coding == 0 and settings.default_alphabet == "gsm7" else _payload(row.text, parts)
+        data = (
+            encode_gsm7(row.text)
+            if coding == 0 and settings.default_alphabet == "gsm7"
+            else _payload(row.text, parts)
+        )
         tlvs = (*named, Tlv(TlvTag.MESSAGE_PAYLOAD, data))
         return (_submit(row, settings, coding, b"", tlvs, valid),)
     if takes_tlvs and settings.long_text == "sar":
-        return tuple(_submit(row, settings, part.data_coding, part.data, (*named, *_sar(row, part)), valid) for part in parts)
+        return tuple(
+            _submit(row, settings, part.data_coding, part.data, (*named, *_sar(row, part)), valid)
+            for part in parts
+        )
     return tuple(
         _submit(
             row,
@@ -76,7 +90,7 @@ def _sar(row: OutboxSms, part: Part) -> tuple[Tlv, ...]:
     )
 
 
-def _submit(  # noqa: PLR0913  (a submit_sm has that many fields)
+def _submit(
     row: OutboxSms,
     settings: LinkSettings,
     data_coding: int,

@@ -1,17 +1,20 @@
 """Is this text a new one, or one that the SMSC sends again?  (DESIGN 4; SMPP-2.)  Pure.
 
-SMPP gives a received text no id.  What decides is evidence: an identical message is a redelivery if the answer to the first
-one was not written to a connection that then stayed up for `STABLE_S`, within `DOUBT_S`.  An honest repeat on a healthy
-link is a new message.
+SMPP gives a received text no id.  What decides is evidence: an identical message is a redelivery if
+the answer to the first one was not written to a connection that then stayed up for `STABLE_S`,
+within `DOUBT_S`.  An honest repeat on a healthy link is a new message.
 
 Each message is a `Record`, in one of three situations:
 
 - *pending*: its effect is not committed yet;
-- *answered*: the response was written; after `STABLE_S` on a connection that stays up it's confirmed and forgotten;
-- *in doubt*: its connection went down before that.  An identical message takes the record over: it gets the stored verdict.
+- *answered*: the response was written; after `STABLE_S` on a connection that stays up it's
+  confirmed and forgotten;
+- *in doubt*: its connection went down before that.  An identical message takes the record over: it
+  gets the stored verdict.
 
-Records in doubt are matched one for one: two identical texts that were both lost on the way back are two redeliveries.
-What is in doubt when the daemon dies is read back from the journal (`doubt`), by the watermarks that `confirmed` gives.
+Records in doubt are matched one for one: two identical texts that were both lost on the way back
+are two redeliveries. What is in doubt when the daemon dies is read back from the journal (`doubt`),
+by the watermarks that `confirmed` gives.
 """
 
 from collections import deque
@@ -26,7 +29,8 @@ RECORDS_MAX: Final = 200_000
 
 
 class Record(msgspec.Struct, gc=False):
-    """One received message: where it came in, since when, and its number in the journal once committed (0: not yet).
+    """One received message: where it came in, since when, and its number in the journal once
+    committed (0: not yet).
 
     `followers` are redeliveries that came while it was pending; they are answered with it.
     """
@@ -42,7 +46,10 @@ class Record(msgspec.Struct, gc=False):
 
 
 class Redelivery:
-    """The messages of the last moments, by fingerprint.  Times are monotonic seconds, given by the caller."""
+    """The messages of the last moments, by fingerprint.
+
+    Times are monotonic seconds, given by the caller.
+    """
 
     def __init__(self) -> None:
         self._by_fingerprint: dict[bytes, list[Record]] = {}
@@ -70,12 +77,18 @@ class Redelivery:
         """Say what an incoming message is.
 
         Returns:
-            The message's record, and whether it's a redelivery.  A redelivery whose record has a `seq` is answered at once
-            with the stored verdict; without one its first copy is still being carried out: it's answered when that is.
+            The message's record, and whether it's a redelivery.  A redelivery whose record has a
+            `seq` is answered at once with the stored verdict; without one its first copy is still
+            being carried out: it's answered when that is.
         """
         for record in self._by_fingerprint.get(fingerprint, ()):
             if record.lost or (not record.seq and now - record.at_s >= PENDING_DOUBT_S):
-                record.connection, record.at_s, record.lost, record.answered = connection, now, False, False
+                record.connection, record.at_s, record.lost, record.answered = (
+                    connection,
+                    now,
+                    False,
+                    False,
+                )
                 return record, True
         record = Record(fingerprint, connection, now)
         self._by_fingerprint.setdefault(fingerprint, []).append(record)
@@ -95,7 +108,9 @@ class Redelivery:
         self._forget(record)
 
     def doubt(self, fingerprint: bytes, seq: int, *, age_s: float, now: float) -> None:
-        """Take over a message from the journal whose response nobody can vouch for (after a restart)."""
+        """Take over a message from the journal whose response nobody can vouch for (after a
+        restart).
+        """
         record = Record(fingerprint, 0, now, seq=seq, lost=True)
         self._by_fingerprint.setdefault(fingerprint, []).append(record)
         self._in_doubt.append((now + max(0.0, DOUBT_S - age_s), record))
@@ -104,7 +119,8 @@ class Redelivery:
         """Forget what is safe, and what was in doubt too long.
 
         Returns:
-            By connection, the number in the journal up to which everything is confirmed, where it moved.
+            By connection, the number in the journal up to which everything is confirmed, where it
+            moved.
         """
         moved = {}
         for connection, waiting in self._answered.items():

@@ -1,10 +1,12 @@
 """From the outbox to submit_sm, and what became of it back to the books (SMPP-5).
 
-Every text to send is a committed row of the outbox.  In memory are at most `MEMORY_MAX` of them, in order; when more wait,
-the rest is read from the books as room comes (`backlog`), so a night without an SMSC costs disk, not memory.
+Every text to send is a committed row of the outbox.  In memory are at most `MEMORY_MAX` of them, in
+order; when more wait, the rest is read from the books as room comes (`backlog`), so a night without
+an SMSC costs disk, not memory.
 
-A text is settled when the SMSC has accepted all its parts, when it will never take it, or when it has become stale.  No
-response is no answer: the text goes again, and the log says that it may arrive twice.
+A text is settled when the SMSC has accepted all its parts, when it will never take it, or when it
+has become stale.  No response is no answer: the text goes again, and the log says that it may
+arrive twice.
 """
 
 from collections import deque
@@ -39,7 +41,9 @@ class Reader(Protocol):
 
 
 class _Sending(msgspec.Struct, gc=False, eq=False):
-    """A text in memory: the PDUs that carry it, which of them are still to be sent, and how it went so far."""
+    """A text in memory: the PDUs that carry it, which of them are still to be sent, and how it went
+    so far.
+    """
 
     row: OutboxSms
     bodies: tuple[SubmitSm, ...] = ()
@@ -74,7 +78,7 @@ class Sender:
         valid_ms: How long a text stays worth sending, milliseconds from its commit.
     """
 
-    def __init__(  # noqa: PLR0913  (the composition root passes each)
+    def __init__(
         self,
         links: Sequence[Link],
         settle: Callable[[Settled], None],
@@ -100,7 +104,9 @@ class Sender:
         self._in_memory = 0
         self._loaded_to = 0
         self._newest = 0
-        self.behind = True  # Until `refill` has read what an earlier run left: older texts go first.
+        self.behind = (
+            True  # Until `refill` has read what an earlier run left: older texts go first.
+        )
         self.wake_backlog: Callable[[], None] = lambda: None
 
     @property
@@ -123,7 +129,10 @@ class Sender:
         self.pump()
 
     async def refill(self, reader: Reader) -> None:
-        """Read what waits in the books while there is room; call at start and whenever `wake_backlog` was called."""
+        """Read what waits in the books while there is room.
+
+        Call at start and whenever `wake_backlog` was called.
+        """
         while self._in_memory < MEMORY_MAX // 2:
             rows = await reader.pending_sms(after=self._loaded_to, most=BACKLOG_SLICE)
             for row in rows:
@@ -133,7 +142,8 @@ class Sender:
                 self.behind = False
                 return
             if not rows:
-                # What was announced is settled already, or not visible yet to this reader: believe the announcement.
+                # What was announced is settled already, or not visible yet to this reader: believe
+                # the announcement.
                 self._loaded_to = max(self._loaded_to, self._newest)
                 self.behind = False
                 return
@@ -147,7 +157,10 @@ class Sender:
                 self._starved.setdefault(sending.row.source, deque()).append(sending)
 
     def on_ready(self, link: Link) -> None:
-        """A link has room again: those that waited for one of its short codes go first, in order."""
+        """A link has room again.
+
+        Those that waited for one of its short codes go first, in order.
+        """
         for short_code in link.short_codes:
             waiting = self._starved.get(short_code)
             while waiting:
@@ -192,13 +205,21 @@ class Sender:
         if sending.flying.get(part) != attempt:
             return
         del sending.flying[part]
-        _log.warning("text.possibly_doubled", link=link.name, outbox=sending.row.seq, attempts=sending.attempts)
+        _log.warning(
+            "text.possibly_doubled",
+            link=link.name,
+            outbox=sending.row.seq,
+            attempts=sending.attempts,
+        )
         self._results[link.name][SubmitResult.UNKNOWN].inc()
         self._failed(link, sending, part, None)
         self._after_answer(link, sending)
 
     def _late(self, link: Link, sending: _Sending, part: int, status: int) -> None:
-        """An answer after it was given up: a yes spares sending the part again, if that has not happened yet."""
+        """An answer after it was given up.
+
+        A yes spares sending the part again, if that has not happened yet.
+        """
         if status or part not in sending.todo:
             return
         sending.todo = tuple(other for other in sending.todo if other != part)
@@ -254,7 +275,10 @@ class Sender:
         return submits(row, link.settings, takes_tlvs=link.peer_takes_tlvs, valid_s=valid_s)
 
     def _pick(self, links: Sequence[Link], sending: _Sending) -> Link | None:
-        """Round robin over links with room; the parts of a text stay together only if their link has room for them."""
+        """Round robin over links with room.
+
+        The parts of a text stay together only if their link has room for them.
+        """
         count = len(links)
         if count == 1:
             return links[0] if links[0].can_submit() else None
@@ -266,14 +290,18 @@ class Sender:
         return next((link for link in links if link.can_submit()), None)
 
     def _failed(self, link: Link, sending: _Sending, part: int, next_step: Next | None) -> None:
-        """Note a part that must go again; of several reasons the gravest decides.  None is: no answer."""
+        """Note a part that must go again.
+
+        Of several reasons the gravest decides.  None is: no answer.
+        """
         sending.again = (*sending.again, part)
         order = (None, Next.SLOW_DOWN, Next.RETRY_LATER, Next.OTHER_LINK, Next.NEVER)
         if len(sending.again) == 1 or order.index(next_step) > order.index(sending.failed):
             sending.failed = next_step
 
     def _after_answer(self, link: Link, sending: _Sending) -> None:
-        """When nothing of it is under way any more and something failed: again, elsewhere, or never.
+        """When nothing of it is under way any more and something failed: again, elsewhere, or
+        never.
 
         Parts that were accepted stay accepted; only the others go again.
         """
@@ -282,7 +310,12 @@ class Sender:
         failed, sending.failed = sending.failed, None
         if failed is Next.NEVER or sending.attempts >= ATTEMPTS_MAX:
             self._results[link.name][SubmitResult.REFUSED].inc()
-            _log.warning("text.refused", link=link.name, outbox=sending.row.seq, command_status=sending.status)
+            _log.warning(
+                "text.refused",
+                link=link.name,
+                outbox=sending.row.seq,
+                command_status=sending.status,
+            )
             self._end(sending, OutboxState.FAILED, link.name)
             return
         sending.todo, sending.again = (*sending.again, *sending.todo), ()
@@ -311,7 +344,16 @@ class Sender:
                 results[SubmitResult.EXPIRED].inc()
                 break
         message_id = sending.message_id if row.receipt else ""
-        self._settle(Settled(row.seq, int(state), row.attempts + sending.attempts, self._wall_ms(), link, message_id))
+        self._settle(
+            Settled(
+                row.seq,
+                int(state),
+                row.attempts + sending.attempts,
+                self._wall_ms(),
+                link,
+                message_id,
+            )
+        )
         self._wake_if_behind()
 
     def _is_stale(self, sending: _Sending) -> bool:

@@ -1,6 +1,8 @@
-"""The books in memory: the same behaviour as the SQLite store, for tests and models.  It forgets everything.
+"""The books in memory: the same behaviour as the SQLite store, for tests and models.  It forgets
+everything.
 
-It checks what the database's constraints check, so that a batch that SQLite would refuse is refused here as well.
+It checks what the database's constraints check, so that a batch that SQLite would refuse is refused
+here as well.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -45,20 +47,29 @@ CHECKS: Final[Mapping[Table[Any], Callable[[Any], bool]]] = {
         and row.kind in set(Kind)
         and row.state in set(State)
         and row.language in set(Language)
-        and 1 <= row.centre <= 6  # noqa: PLR2004
+        and 1 <= row.centre <= 6
         and {row.notices, row.trial_used} <= {0, 1}
         and row.life >= 1
     ),
-    ACCOUNT: lambda row: row.held >= 0 and (row.floor is None or row.posted - row.held >= row.floor),
+    ACCOUNT: lambda row: (
+        row.held >= 0 and (row.floor is None or row.posted - row.held >= row.floor)
+    ),
     ENTRY: lambda row: row.amount > 0 and row.debit != row.credit,
     HOLD: lambda row: (
-        row.amount > 0 and row.status in {"open", "posted", "released", "expired"} and 0 <= row.posted <= row.amount
+        row.amount > 0
+        and row.status in {"open", "posted", "released", "expired"}
+        and 0 <= row.posted <= row.amount
     ),
     SUBSCRIPTION: lambda row: (
-        row.status in set(PackageStatus) and row.trial in {0, 1} and row.period_no >= 1 and row.ends_at > row.started_at
+        row.status in set(PackageStatus)
+        and row.trial in {0, 1}
+        and row.period_no >= 1
+        and row.ends_at > row.started_at
     ),
     PERIOD: lambda row: (
-        row.kind in {"trial", "paid", "missed"} and row.ends_at > row.starts_at and (row.kind == "paid") == (row.entry > 0)
+        row.kind in {"trial", "paid", "missed"}
+        and row.ends_at > row.starts_at
+        and (row.kind == "paid") == (row.entry > 0)
     ),
     LIST_ENTRY: lambda row: row.owner != row.number and row.kind in set(ListKind),
 }
@@ -93,7 +104,9 @@ class MemoryStore:
     def load_groups(self, table: Table[R], owners: Sequence[Any]) -> Iterable[R]:
         """See `Store.load_groups`."""
         wanted = set(owners)
-        return [row for row in self._tables[table.index].values() if getattr(row, table.group) in wanted]
+        return [
+            row for row in self._tables[table.index].values() if getattr(row, table.group) in wanted
+        ]
 
     def apply(self, changes: Sequence[Changes], settled: Sequence[Settled]) -> None:
         """See `Store.apply`."""
@@ -130,7 +143,11 @@ class MemoryStore:
             (OUTBOX_SMS, lambda row: row.at < before_ms and row.state != 0),
         ):
             rows = self._tables[table.index]
-            keys = [key for key in sorted(rows) if old(rows[key]) and (not table.log or key != max(rows))]
+            keys = [
+                key
+                for key in sorted(rows)
+                if old(rows[key]) and (not table.log or key != max(rows))
+            ]
             for key in keys if table is MO_PART else keys[:most]:
                 del rows[key]
                 gone += 1
@@ -169,8 +186,13 @@ class MemoryStore:
 
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """See `Store.due_subscriptions`."""
-        due = [row for row in self._tables[SUBSCRIPTION.index].values() if 0 < row.next_at <= now_ms]
-        return [(row.msisdn, row.period_no) for row in sorted(due, key=lambda row: (row.next_at, row.msisdn))[:most]]
+        due = [
+            row for row in self._tables[SUBSCRIPTION.index].values() if 0 < row.next_at <= now_ms
+        ]
+        return [
+            (row.msisdn, row.period_no)
+            for row in sorted(due, key=lambda row: (row.next_at, row.msisdn))[:most]
+        ]
 
     def close(self) -> None:
         """See `Store.close`."""
@@ -188,7 +210,11 @@ class MemoryStore:
         holds = CHECKS.get(table)
         if holds is not None and not holds(row):
             raise StoreRefused(f"{table.name} {key}: a constraint says no")
-        if table is PERIOD and row.kind == "trial" and any(_same_trial(row, other) for other in rows.values()):
+        if (
+            table is PERIOD
+            and row.kind == "trial"
+            and any(_same_trial(row, other) for other in rows.values())
+        ):
             raise StoreRefused("a second trial")
 
 

@@ -1,7 +1,8 @@
-"""Asynchronous readers of the books: aiosqlite on a read-only connection, beside the writer (DESIGN 2).
+"""Asynchronous readers of the books: aiosqlite on a read-only connection, beside the writer (DESIGN
+2).
 
-WAL lets them read the last commit while the writer writes.  They never write and never checkpoint.  Each query is a short
-transaction of its own, so that no reader pins the log.
+WAL lets them read the last commit while the writer writes.  They never write and never checkpoint.
+Each query is a short transaction of its own, so that no reader pins the log.
 """
 
 from pathlib import Path
@@ -15,7 +16,9 @@ from telcod.rows import OUTBOX_SMS, OutboxSms, Row, Table
 from telcod.storage.memory import MemoryStore
 
 _OUTBOX_COLUMNS: Final = ", ".join(OUTBOX_SMS.columns)
-_PENDING: Final = f"SELECT {_OUTBOX_COLUMNS} FROM outbox_sms WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?"  # noqa: S608  (constants)
+_PENDING: Final = (
+    f"SELECT {_OUTBOX_COLUMNS} FROM outbox_sms WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?"
+)
 _DUE: Final = "SELECT msisdn, period_no FROM subscription WHERE next_at > 0 AND next_at <= ? ORDER BY next_at LIMIT ?"
 
 
@@ -32,7 +35,10 @@ class SqliteReader:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self._db is not None:
             await self._db.close()
@@ -53,12 +59,12 @@ class SqliteReader:
     async def all(self, table: Table[Any]) -> list[Any]:
         """All rows of a small table."""
         names = ", ".join(table.columns)
-        return [table.row(*row) for row in await self.rows(f"SELECT {names} FROM {table.name}", ())]  # noqa: S608  (constants)
+        return [table.row(*row) for row in await self.rows(f"SELECT {names} FROM {table.name}", ())]
 
     async def one(self, table: Table[Any], key: Any) -> Row | None:
         """A row by its one-column key."""
         names = ", ".join(table.columns)
-        sql = f"SELECT {names} FROM {table.name} WHERE {table.key[0]} = ?"  # noqa: S608  (constants)
+        sql = f"SELECT {names} FROM {table.name} WHERE {table.key[0]} = ?"
         rows = await self.rows(sql, (key,))
         return table.row(*rows[0]) if rows else None
 

@@ -1,7 +1,9 @@
-"""The books as they were at one moment, read while a daemon writes: for `telcod db check` and `telcod db backup` (CLI-6).
+"""The books as they were at one moment, read while a daemon writes: for `telcod db check` and
+`telcod db backup` (CLI-6).
 
-These connections are read-only: in WAL mode a reader sees one commit for as long as its transaction lasts, disturbs no
-writer, and never checkpoints (DESIGN 4).  They block, so an event loop runs them in a thread.
+These connections are read-only: in WAL mode a reader sees one commit for as long as its transaction
+lasts, disturbs no writer, and never checkpoints (DESIGN 4).  They block, so an event loop runs them
+in a thread.
 """
 
 import os
@@ -33,7 +35,10 @@ class Backup(NamedTuple):
 
 
 class Snapshot:
-    """The books at one moment, for who only reads (`scan`).  Close it soon: while it is open the WAL only grows."""
+    """The books at one moment, for who only reads (`scan`).
+
+    Close it soon: while it is open the WAL only grows.
+    """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path: Final = path
@@ -47,9 +52,10 @@ class Snapshot:
     def scan(self, table: Table[R], *, after: int = 0) -> Iterator[R]:
         """All rows in key order; of log tables those with `seq` above `after`."""
         names = ", ".join(table.columns)
-        sql, values = f"SELECT {names} FROM {table.name} ORDER BY {', '.join(table.key)}", ()  # noqa: S608  (constants)
+        values: tuple[int, ...] = ()
+        sql = f"SELECT {names} FROM {table.name} ORDER BY {', '.join(table.key)}"
         if table.log:
-            sql = f"SELECT {names} FROM {table.name} WHERE seq > ? ORDER BY seq"  # noqa: S608
+            sql = f"SELECT {names} FROM {table.name} WHERE seq > ? ORDER BY seq"
             values = (after,)
         row: Any = table.row
         try:
@@ -89,9 +95,11 @@ def open_snapshot(path: Path) -> Snapshot:
 
 
 def back_up(path: Path, target: Path) -> Backup:
-    """Copy the books of this moment into a new file, while a daemon writes on; sync it, then check it.
+    """Copy the books of this moment into a new file, while a daemon writes on; sync it, then check
+    it.
 
-    The name appears only when the copy is whole: a half one stays under another name, and is removed.
+    The name appears only when the copy is whole: a half one stays under another name, and is
+    removed.
 
     Raises:
         BackupRefused: `target` exists, or can't be written.
@@ -104,7 +112,9 @@ def back_up(path: Path, target: Path) -> Backup:
     try:
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError as error:
-        raise BackupRefused(f"another backup to {target} is under way", what_to_do=f"If it isn't, remove {part}.") from error
+        raise BackupRefused(
+            f"another backup to {target} is under way", what_to_do=f"If it isn't, remove {part}."
+        ) from error
     except OSError as error:
         raise BackupRefused(f"{target} can't be written: {error.strerror}") from error
     try:
@@ -112,7 +122,9 @@ def back_up(path: Path, target: Path) -> Backup:
         _sync(part)
         size_bytes = part.stat().st_size
         try:
-            os.link(part, target)  # unlike a rename it never takes the place of a file that came meanwhile
+            os.link(
+                part, target
+            )  # unlike a rename it never takes the place of a file that came meanwhile
         except FileExistsError as error:
             raise BackupRefused(f"{target} exists already") from error
         except OSError:  # a file system without hard links
@@ -125,10 +137,17 @@ def back_up(path: Path, target: Path) -> Backup:
 
 def _connect_to_read(path: Path) -> sqlite3.Connection:
     if not path.exists():
-        raise NotStarted(f"there is no database at {path}", what_to_do="Start telcod once, or name another configuration.")
+        raise NotStarted(
+            f"there is no database at {path}",
+            what_to_do="Start telcod once, or name another configuration.",
+        )
     try:
         return sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_WAIT_S, check_same_thread=False
+            f"{path.absolute().as_uri()}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            timeout=BUSY_WAIT_S,
+            check_same_thread=False,
         )
     except sqlite3.Error as error:
         raise StoreFailed(f"{path}: {error}") from error

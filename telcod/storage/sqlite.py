@@ -1,7 +1,8 @@
 """The books in one SQLite file, written by one connection in one thread (DESIGN 4).
 
-WAL and `synchronous=FULL` are set and read back: a commit that returned survives a power cut.  A lock file keeps a second daemon
-out.  The writer's connection is the only one that writes or checkpoints; readers open the file read-only (`readers.py`).
+WAL and `synchronous=FULL` are set and read back: a commit that returned survives a power cut.  A
+lock file keeps a second daemon out.  The writer's connection is the only one that writes or
+checkpoints; readers open the file read-only (`readers.py`).
 """
 
 import fcntl
@@ -23,7 +24,9 @@ R = TypeVar("R", bound=Row)
 
 CACHE_KIB: Final = 32 * 1024
 BUSY_WAIT_MS: Final = 5_000
-WAL_PAGES_PER_CHECKPOINT: Final = 4_000  # 16 MiB: long enough to coalesce, short enough not to be felt.
+WAL_PAGES_PER_CHECKPOINT: Final = (
+    4_000  # 16 MiB: long enough to coalesce, short enough not to be felt.
+)
 JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
 HASHED: Final = (ENTRY, AUDIT)
 FIRST_HASH: Final = bytes(32)
@@ -32,7 +35,14 @@ _SETTLE: Final = "UPDATE outbox_sms SET state = ?, attempts = ?, done_at = ?, li
 # The last two are what the driver says of an int beyond 64 bits and of half a surrogate pair.
 _ERRORS: Final = (sqlite3.Error, OverflowError, UnicodeEncodeError)
 _FULL: Final = frozenset({sqlite3.SQLITE_FULL})
-_REFUSED: Final = frozenset({sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE})
+_REFUSED: Final = frozenset(
+    {
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_TOOBIG,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_RANGE,
+    }
+)
 
 
 class _Sql:
@@ -43,19 +53,26 @@ class _Sql:
         marks = ", ".join("?" for _ in table.columns)
         where = " AND ".join(f"{column} = ?" for column in table.key)
         rest = [column for column in table.columns if column not in table.key]
-        on_conflict = f"DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in rest)}" if rest else "DO NOTHING"
-        self.select_one: Final = f"SELECT {names} FROM {table.name} WHERE {where}"  # noqa: S608  (names are constants)
-        self.select_many: Final = f"SELECT {names} FROM {table.name} WHERE {table.key[0]} IN (SELECT value FROM json_each(?))"  # noqa: S608
-        self.select_group: Final = f"SELECT {names} FROM {table.name} WHERE {table.group} IN (SELECT value FROM json_each(?))"  # noqa: S608
-        self.insert: Final = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"  # noqa: S608
+        on_conflict = (
+            f"DO UPDATE SET {', '.join(f'{c} = excluded.{c}' for c in rest)}"
+            if rest
+            else "DO NOTHING"
+        )
+        self.select_one: Final = f"SELECT {names} FROM {table.name} WHERE {where}"
+        self.select_many: Final = f"SELECT {names} FROM {table.name} WHERE {table.key[0]} IN (SELECT value FROM json_each(?))"
+        self.select_group: Final = f"SELECT {names} FROM {table.name} WHERE {table.group} IN (SELECT value FROM json_each(?))"
+        self.insert: Final = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"
         self.put: Final = f"{self.insert} ON CONFLICT ({', '.join(table.key)}) {on_conflict}"
-        self.delete: Final = f"DELETE FROM {table.name} WHERE {where}"  # noqa: S608
-        self.scan: Final = f"SELECT {names} FROM {table.name} ORDER BY {', '.join(table.key)}"  # noqa: S608
-        self.scan_after: Final = f"SELECT {names} FROM {table.name} WHERE seq > ? ORDER BY seq"  # noqa: S608
+        self.delete: Final = f"DELETE FROM {table.name} WHERE {where}"
+        self.scan: Final = f"SELECT {names} FROM {table.name} ORDER BY {', '.join(table.key)}"
+        self.scan_after: Final = f"SELECT {names} FROM {table.name} WHERE seq > ? ORDER BY seq"
 
 
 class SqliteStore:
-    """The port `Store` on one file.  Open with `SqliteStore.open`, close with `close`; one thread at a time."""
+    """The port `Store` on one file.
+
+    Open with `SqliteStore.open`, close with `close`; one thread at a time.
+    """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, lock_fd: int) -> None:
         self.path: Final = path
@@ -68,8 +85,8 @@ class SqliteStore:
         """Open or create the books, bring them to the present schema, and take the lock.
 
         Raises:
-            StoreLocked: Another daemon has this file; it goes on undisturbed.
-            StoreFailed: The file is missing though it existed before, is no database of telcod, or can't be trusted.
+            StoreLocked: Another daemon has this file; it goes on undisturbed. StoreFailed: The file
+            is missing though it existed before, is no database of telcod, or can't be trusted.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         lock_fd = _lock(path)
@@ -124,7 +141,10 @@ class SqliteStore:
         """See `Store.load_groups`."""
         row = table.row
         try:
-            return [row(*found) for found in self._db.execute(self._sql_of(table).select_group, (_json(owners),))]
+            return [
+                row(*found)
+                for found in self._db.execute(self._sql_of(table).select_group, (_json(owners),))
+            ]
         except _ERRORS as error:
             self._fail(error)
 
@@ -140,9 +160,17 @@ class SqliteStore:
                 if puts:
                     db.executemany(sql.put, map(as_tuple, puts))
                 if deletes:
-                    db.executemany(sql.delete, [key if isinstance(key, tuple) else (key,) for key in deletes])
+                    db.executemany(
+                        sql.delete, [key if isinstance(key, tuple) else (key,) for key in deletes]
+                    )
             if settled:
-                db.executemany(_SETTLE, [(s.state, s.attempts, s.done_at, s.link, s.message_id, s.seq) for s in settled])
+                db.executemany(
+                    _SETTLE,
+                    [
+                        (s.state, s.attempts, s.done_at, s.link, s.message_id, s.seq)
+                        for s in settled
+                    ],
+                )
         except _ERRORS as error:
             self._fail(error)
 
@@ -152,12 +180,12 @@ class SqliteStore:
         for statement, limit_ms in (
             ("DELETE FROM mo_part WHERE at < ?", parts_before_ms),
             (
-                "DELETE FROM mo WHERE seq IN (SELECT seq FROM mo WHERE at < ? "  # noqa: S608
+                "DELETE FROM mo WHERE seq IN (SELECT seq FROM mo WHERE at < ? "
                 f"AND seq < (SELECT MAX(seq) FROM mo) ORDER BY seq LIMIT {int(most)})",
                 before_ms,
             ),
             (
-                "DELETE FROM outbox_sms WHERE seq IN (SELECT seq FROM outbox_sms WHERE at < ? AND state <> 0 "  # noqa: S608
+                "DELETE FROM outbox_sms WHERE seq IN (SELECT seq FROM outbox_sms WHERE at < ? AND state <> 0 "
                 f"AND seq < (SELECT MAX(seq) FROM outbox_sms) ORDER BY seq LIMIT {int(most)})",
                 before_ms,
             ),
@@ -173,7 +201,8 @@ class SqliteStore:
     def next_seqs(self) -> dict[int, int]:
         """See `Store.next_seqs`."""
         return {
-            table.index: 1 + (self._db.execute(f"SELECT MAX(seq) FROM {table.name}").fetchone()[0] or 0)  # noqa: S608
+            table.index: 1
+            + (self._db.execute(f"SELECT MAX(seq) FROM {table.name}").fetchone()[0] or 0)
             for table in LOGS
         }
 
@@ -181,14 +210,18 @@ class SqliteStore:
         """See `Store.heads`."""
         found = {}
         for table in HASHED:
-            row = self._db.execute(f"SELECT hash FROM {table.name} ORDER BY seq DESC LIMIT 1").fetchone()  # noqa: S608
+            row = self._db.execute(
+                f"SELECT hash FROM {table.name} ORDER BY seq DESC LIMIT 1"
+            ).fetchone()
             found[table.index] = row[0] if row else FIRST_HASH
         return found
 
     def scan(self, table: Table[R], *, after: int = 0) -> Iterator[R]:
         """See `Store.scan`."""
         sql = self._sql_of(table)
-        rows = self._db.execute(sql.scan_after, (after,)) if table.log else self._db.execute(sql.scan)
+        rows = (
+            self._db.execute(sql.scan_after, (after,)) if table.log else self._db.execute(sql.scan)
+        )
         row = table.row
         for found in rows:
             yield row(*found)
@@ -196,7 +229,7 @@ class SqliteStore:
     def pending_sms(self, *, after: int, most: int) -> list[OutboxSms]:
         """See `Store.pending_sms`."""
         names = ", ".join(OUTBOX_SMS.columns)
-        sql = f"SELECT {names} FROM outbox_sms WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?"  # noqa: S608
+        sql = f"SELECT {names} FROM outbox_sms WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?"
         return [OutboxSms(*row) for row in self._db.execute(sql, (after, most))]
 
     def sms_by_message_id(self, link: str, message_id: str) -> list[tuple[int, int, int]]:
@@ -222,9 +255,14 @@ class SqliteStore:
             self._fail(error)
 
     def _fail(self, error: Exception) -> NoReturn:
-        """Rename a foreign exception at the border: refused, full, or not to be trusted any more."""
+        """Rename a foreign exception at the border.
+
+        Refused, full, or not to be trusted any more.
+        """
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code in _REFUSED or isinstance(error, sqlite3.IntegrityError | OverflowError | UnicodeEncodeError):
+        if code in _REFUSED or isinstance(
+            error, sqlite3.IntegrityError | OverflowError | UnicodeEncodeError
+        ):
             raise StoreRefused(str(error)) from error
         if code in _FULL:
             raise StoreFull(f"{self.path}: {error}") from error
@@ -240,7 +278,9 @@ def migrate(db: sqlite3.Connection) -> list[str]:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     files = _migrations()
     if version > len(files):
-        raise StoreFailed(f"the database has schema {version}, this telcod knows {len(files)}: use the newer telcod")
+        raise StoreFailed(
+            f"the database has schema {version}, this telcod knows {len(files)}: use the newer telcod"
+        )
     if version == 0 and db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
         raise StoreFailed("the file is an SQLite database, but not one of telcod's")
     applied = []
@@ -253,7 +293,11 @@ def migrate(db: sqlite3.Connection) -> list[str]:
 
 def _migrations() -> list[tuple[str, str]]:
     folder = resources.files("telcod.storage") / "migrations"
-    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".sql") and ".postgres." not in item.name)
+    names = sorted(
+        item.name
+        for item in folder.iterdir()
+        if item.name.endswith(".sql") and ".postgres." not in item.name
+    )
     return [(name, (folder / name).read_text()) for name in names]
 
 
@@ -267,7 +311,9 @@ def _lock(path: Path) -> int:
         raise StoreLocked(f"{path} is in use by another telcod") from error
     if os.read(lock_fd, 1) and not path.exists():
         os.close(lock_fd)
-        raise StoreFailed(f"{path} is gone, but {lock_path.name} says it existed: restore it, or remove {lock_path.name} to begin anew")
+        raise StoreFailed(
+            f"{path} is gone, but {lock_path.name} says it existed: restore it, or remove {lock_path.name} to begin anew"
+        )
     return lock_fd
 
 
@@ -282,8 +328,10 @@ def _connect(path: Path) -> sqlite3.Connection:
     db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
     db.execute("PRAGMA temp_store = MEMORY")
     synchronous = db.execute("PRAGMA synchronous").fetchone()[0]
-    if mode != "wal" or synchronous != 2:  # noqa: PLR2004  (2 is FULL)
-        raise StoreFailed(f"{path}: asked for WAL and synchronous=FULL, got {mode} and {synchronous}: is it a network disk?")
+    if mode != "wal" or synchronous != 2:
+        raise StoreFailed(
+            f"{path}: asked for WAL and synchronous=FULL, got {mode} and {synchronous}: is it a network disk?"
+        )
     return db
 
 

@@ -1,4 +1,4 @@
-"""`/admin/v1`: subscriber data in bulk, tokens, backups, how the daemon is (CLI-4, CLI-6, CLI-7)."""
+"""`/admin/v1`: subscriber data in bulk, tokens, backups; the daemon (CLI-4, CLI-6, CLI-7)."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -10,15 +10,15 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from msgspec import Meta
 
 from telcod.bulk import CHUNK_LINES_MAX, SubscriberLine
-from telcod.errors import Refusal
 from telcod.vault import token_hash
 from telcod.web import staff_requests
-from telcod.web.auth import SCOPES, Caller, TokenBook, new_token
+from telcod.web.auth import SCOPES, Caller, TokenBook
 from telcod.web.open_routes import backend_of
 from telcod.web.ports import Status
 from telcod.web.problems import PROBLEMS
 from telcod.web.scopes import Scope
-from telcod.web.staff_requests import TOKEN_NAME_PATTERN, Refused, checked
+from telcod.web.staff_requests import TOKEN_NAME_PATTERN, checked
+from telcod.web.tokens import new_token
 
 # A chunk of 500 long lines; on the control socket only, where the peer is trusted with the file.
 IMPORT_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -86,13 +86,31 @@ class BackupView(msgspec.Struct, frozen=True):
     size_bytes: int
 
 
-@get("/admin/v1/status", summary="How the daemon is", tags=["admin"], opt=_FOR_ADMIN, responses=PROBLEMS)
+class ClockConfirmed(msgspec.Struct, frozen=True):
+    """Whether the clock had jumped, so that work by the clock had stopped."""
+
+    had_jumped: bool
+
+
+@get(
+    "/admin/v1/status",
+    summary="How the daemon is",
+    tags=["admin"],
+    opt=_FOR_ADMIN,
+    responses=PROBLEMS,
+)
 async def status(request: CallerRequest) -> Status:
     """Links, queue, what waits to be sent, the last commit."""
     return await backend_of(request).status()
 
 
-@get("/admin/v1/tokens", summary="List the tokens", tags=["admin"], opt=_FOR_ADMIN, responses=PROBLEMS)
+@get(
+    "/admin/v1/tokens",
+    summary="List the tokens",
+    tags=["admin"],
+    opt=_FOR_ADMIN,
+    responses=PROBLEMS,
+)
 async def tokens(request: CallerRequest) -> list[TokenView]:
     """All of them, the revoked ones too; a token itself is never told again."""
     rows = await backend_of(request).tokens()
@@ -144,13 +162,22 @@ async def revoke_token(request: CallerRequest, name: str) -> TokenRevoked:
 )
 async def back_up(request: CallerRequest, data: BackupAsked) -> BackupView:
     """Into a new file, while work goes on; answers when it is whole, synced and checked."""
-    path = Path(data.path)
-    if path.exists():
-        raise Refused(
-            Refusal.CONFLICT, f"{path} exists already", what_to_do="Give a name that is free."
-        )
-    done = await backend_of(request).backup(path)
-    return BackupView(str(done.path), done.size_bytes)
+    written, size_bytes = await backend_of(request).backup(Path(data.path))
+    return BackupView(str(written), size_bytes)
+
+
+@post(
+    "/admin/v1/clock/confirm",
+    summary="Confirm the clock",
+    tags=["admin"],
+    opt=_FOR_ADMIN,
+    responses=PROBLEMS,
+    status_code=HTTP_200_OK,
+    sync_to_thread=False,
+)
+def confirm_clock(request: CallerRequest) -> ClockConfirmed:
+    """A person has looked at a wall clock that jumped: what happens by it goes on."""
+    return ClockConfirmed(backend_of(request).confirm_clock())
 
 
 def routes(*, import_bytes_max: int) -> tuple[HTTPRouteHandler, ...]:
@@ -170,7 +197,7 @@ def routes(*, import_bytes_max: int) -> tuple[HTTPRouteHandler, ...]:
         asked = staff_requests.import_lines(data.lines, actor=request.auth.actor)
         return msgspec.convert(checked(await backend_of(request).submit(asked)), ImportDone)
 
-    return (status, tokens, create_token, revoke_token, back_up, import_lines)
+    return (status, tokens, create_token, revoke_token, back_up, confirm_clock, import_lines)
 
 
 def _book_of(request: CallerRequest) -> TokenBook:

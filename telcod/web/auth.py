@@ -1,11 +1,10 @@
-"""Who calls: bearer tokens by their hash and scope, or the peer of the control socket (CLI-7, HTTP-1).
+"""Who calls: a bearer token by its hash and scope, or the peer of the control socket (CLI-7).
 
 Whoever may open the control socket (file mode 600) may do anything, and is told apart by the
 system's user, not by what he says.  The tokens' table is read again when a token was made or
 revoked here, and after a second anyway, in case another daemon did.
 """
 
-import secrets
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -21,8 +20,6 @@ from telcod.web.ports import Backend
 from telcod.web.scopes import Scope
 from telcod.web.staff_requests import Refused
 
-TOKEN_PREFIX: Final = "telcod_"  # noqa: S105  (helps secret scanners to find a leaked one)
-TOKEN_BYTES: Final = 32
 AUTHORIZATION_CHARS_MAX: Final = 300
 TOKENS_KNOWN_S: Final = 1.0
 SCOPES: Final = "scopes"  # the key of a route's `opt`
@@ -34,11 +31,6 @@ class Caller(NamedTuple):
     name: str
     scope: Scope
     actor: str
-
-
-def new_token() -> str:
-    """A bearer token; shown once, kept as a hash only."""
-    return TOKEN_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
 
 
 class TokenBook:

@@ -9,7 +9,6 @@ from typing import Any, Final
 import structlog
 
 from telcod.errors import Refusal
-from telcod.metrics import Metrics
 from telcod.web.limits import AllowList, WebLimits
 from telcod.web.ports import Backend
 from telcod.web.problems import MEDIA_TYPE, encoded
@@ -35,7 +34,7 @@ class Gate:
     ) -> None:
         self._app: Final = app
         self._clock: Final = backend.clock
-        self._metrics: Final[Metrics] = backend.metrics
+        self._metrics: Final = backend.metrics
         self._allowed: Final = AllowList(() if control else limits.allow_from)
         self._body_bytes_max: Final = body_bytes_max
         self._control: Final = control

@@ -10,6 +10,7 @@ from telcod.metrics import CONTENT_TYPE
 from telcod.web.ports import Backend
 
 RETRY_AFTER_S: Final = "5"
+_MEDIA_TYPE: Final = CONTENT_TYPE.removesuffix("; charset=utf-8")  # the framework adds it
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -45,8 +46,7 @@ def healthz(request: AnyRequest) -> Response[Health]:
 @get("/readyz", summary="Whether telcod can serve", tags=["open"], sync_to_thread=False)
 def readyz(request: AnyRequest) -> Response[Readiness]:
     """200 when the store can be written and a link is bound, 503 with what is missing."""
-    backend = backend_of(request)
-    missing = (*backend.health(), *backend.ready())
+    missing = tuple(backend_of(request).ready_lacks())
     return _answer(Readiness(not missing, missing), fine=not missing)
 
 
@@ -54,7 +54,7 @@ def readyz(request: AnyRequest) -> Response[Readiness]:
 def metrics(request: AnyRequest) -> Response[bytes]:
     """The text format of Prometheus."""
     return Response(
-        backend_of(request).metrics.render(), media_type=CONTENT_TYPE, headers=_NOT_STORED
+        backend_of(request).metrics.render(), media_type=_MEDIA_TYPE, headers=_NOT_STORED
     )
 
 

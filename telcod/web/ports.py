@@ -5,7 +5,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -17,35 +17,35 @@ from telcod.types import Answer, Request
 
 
 class LinkStatus(msgspec.Struct, frozen=True):
-    """A link to an SMSC, as it is now.  `detail` is a word or two: `bound`, `connecting`, an error."""
+    """A link to an SMSC, as it is now; `outstanding` is texts sent to it without an answer yet."""
 
     name: str
+    host: str
+    port: int
+    short_codes: tuple[str, ...]
     bound: bool
-    short_codes: tuple[str, ...] = ()
-    detail: str = ""
+    last_error: str = ""
+    outstanding: int = 0
 
 
 class Status(msgspec.Struct, frozen=True):
     """The daemon, as it is now.
 
-    `commit_ms` is the moment of the last commit, Unix milliseconds (0: none yet); `missing` is what
-    `/readyz` says.
+    `commit_ms` is the moment of the last commit, Unix milliseconds (0: none yet); `clock_jumped`
+    means that a person must confirm the clock before anything happens by it again.
     """
 
     version: str
     uptime_s: int
-    commit_ms: int
+    links: tuple[LinkStatus, ...]
     queue_requests: int
     outbox_pending: int
-    links: tuple[LinkStatus, ...] = ()
-    missing: tuple[str, ...] = ()
+    commit_ms: int
+    clock_jumped: bool = False
 
 
-class BackupDone(NamedTuple):
-    """A backup that was written, synced and checked."""
-
-    path: Path
-    size_bytes: int
+# A backup that was written, synced and checked: its path, and its size in bytes.
+BackupDone = tuple[Path, int]
 
 
 class Backend(Protocol):
@@ -75,8 +75,8 @@ class Backend(Protocol):
         """Why the daemon is as good as dead, in a few words each; nothing while it lives."""
         ...
 
-    def ready(self) -> Sequence[str]:
-        """What is missing to serve: `store: the disk is full`, `link: none is bound`."""
+    def ready_lacks(self) -> Sequence[str]:
+        """What is missing to serve, the reasons of `health` among it; nothing when it can."""
         ...
 
     async def status(self) -> Status:
@@ -97,4 +97,8 @@ class Backend(Protocol):
 
     def parse_number(self, text: str) -> Msisdn | NumberError:
         """Understand a number in any accepted form, by the rules in force (NUM-1, NUM-2)."""
+        ...
+
+    def confirm_clock(self) -> bool:
+        """A person says that the wall clock is right; returns whether it had jumped."""
         ...

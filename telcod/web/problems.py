@@ -1,9 +1,10 @@
-"""Everything that goes wrong in a call, as `application/problem+json` (HTTP-1); never a stack trace.
+"""All that goes wrong in a call, as `application/problem+json` (HTTP-1); never a stack trace.
 
 `code` is for programs, `detail` and `what_to_do` are one sentence each for people, `errors` names
 the fields.  Status and Retry-After come from the one table, `telcod.errors.FATES`.
 """
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -33,6 +34,7 @@ _CODES: Final[Mapping[type[Exception], str]] = {
     Unavailable: "unavailable",
     KeyReused: "key_reused",
 }
+_RETRY_AFTER_S: Final = 30  # of a 503 whose end nobody knows
 _BY_STATUS: Final = {FATES[refusal].http_status: refusal for refusal in reversed(Refusal)}
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -81,9 +83,9 @@ def problem_of(error: Exception) -> tuple[Problem, int]:
         fate = fate_of(error)
         code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), "failed")
         # What the disk or the database said is for the log, not for a caller.
-        detail = str(error) if code != "failed" or fate.http_status < 500 else "telcod failed"  # noqa: PLR2004
+        detail = str(error) if code != "failed" or fate.http_status < 500 else "telcod failed"
         return _problem(fate.http_status, code, detail, error.what_to_do), fate.retry_after_s
-    if isinstance(error, HTTPException) and error.status_code < 500:  # noqa: PLR2004
+    if isinstance(error, HTTPException) and error.status_code < 500:
         return _of_framework(error), 0
     fate = fate_of(error)
     what_to_do = "It is in the log; tell whoever runs telcod."
@@ -97,12 +99,12 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
     if problem.code == "failed":
         _log.error("http.failed", path=request.url.path, method=request.method, exc_info=error)
     headers = {"Cache-Control": "no-store"}
-    if retry_after_s:
-        headers["Retry-After"] = str(retry_after_s)
+    if retry_after_s or problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(retry_after_s or _RETRY_AFTER_S)
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="telcod"'
     if isinstance(error, MethodNotAllowedException):
-        headers["Allow"] = (error.headers or {}).get("Allow", "")
+        headers["Allow"] = (error.headers or {}).get("allow", "")
     return Response(
         msgspec.json.encode(problem),
         status_code=problem.status,
@@ -125,7 +127,8 @@ def _of_framework(error: HTTPException) -> Problem:
     if isinstance(error, ValidationException) and isinstance(error.extra, list):
         fields = tuple(_field(extra) for extra in error.extra)
         detail = "; ".join(f"{one.field}: {one.reason}" for one in fields) or detail
-    return _problem(error.status_code, code, detail, "", fields)
+    what_to_do = Refused(refusal, "").what_to_do if refusal is Refusal.MALFORMED else ""
+    return _problem(error.status_code, code, detail, what_to_do, fields)
 
 
 _DETAILS: Final[Mapping[int, str]] = {
@@ -133,12 +136,22 @@ _DETAILS: Final[Mapping[int, str]] = {
     405: "this can't be done here; see /schema for what can",
     413: "the body is too large",
 }
+_NAMED: Final = re.compile(r"Object (?:contains unknown|missing required) field `([^`]*)`")
 
 
 def _field(extra: Mapping[str, Any]) -> FieldProblem:
-    key = str(extra.get("key", ""))
-    reason = str(extra.get("message", "is wrong")).replace("`", "")
-    return FieldProblem(key or str(extra.get("source", "body")), reason)
+    """The framework's words for one wrong field, with the field's name where it names one."""
+    where, reason = str(extra.get("key", "")), str(extra.get("message", "is wrong"))
+    if where == "data":
+        where = "body"
+    if reason == "'data'":
+        return FieldProblem("body", "is missing")
+    if named := _NAMED.match(reason):
+        name = named[1] if where == "body" else f"{where}.{named[1]}"
+        return FieldProblem(name, "is not known here" if "unknown" in reason else "is missing")
+    if "matching regex" in reason:
+        reason = "has characters that are not allowed here, or is too long"
+    return FieldProblem(where or str(extra.get("source", "body")), reason.replace("`", ""))
 
 
 def _problem(
@@ -152,5 +165,3 @@ def _problem(
         what_to_do=what_to_do,
         errors=errors,
     )
-
-

@@ -7,33 +7,32 @@ handlers: `stop` is called by who has them.
 
 import asyncio
 import contextlib
-import os
-import pwd
 import socket
-import struct
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from telcod.errors import NotStarted
-from telcod.settings import Settings
 from telcod.web.admin_routes import IMPORT_BYTES_MAX
 from telcod.web.app import make_app
 from telcod.web.auth import TokenBook
 from telcod.web.gate import Gate
 from telcod.web.limits import AllowList, WebLimits
 from telcod.web.ports import Backend
+from telcod.web.sockets import control_socket_path, peer_user, tcp_socket, unix_socket
+
+__all__ = ["WebLimits", "WebServer", "control_socket_path"]
 
 BACKLOG: Final = 1_024
 IDLE_S: Final = 30  # a connection without a request is closed after this long
-STOP_WAIT_S: Final = 4  # what is being answered may finish; the whole daemon stops within 10 s (CLI-1)
+STOP_WAIT_S: Final = (
+    4  # what is being answered may finish; the whole daemon stops within 10 s (CLI-1)
+)
 # One read of the loop may bring 256 KiB, of which all but the end may be an earlier body.
 HEAD_BYTES_MAX: Final = 320 * 1024
-_PROBE_WAIT_S: Final = 1.0
-_PEER: Final = struct.Struct("3i")
 
 
 class WebServer:
@@ -73,11 +72,11 @@ class WebServer:
             AllowList(self._limits.allow_from)
         except ValueError as error:
             raise NotStarted(f"http.allow_from: {error}") from error
-        sockets = [_tcp(self.host, self.port)]
+        sockets = [tcp_socket(self.host, self.port)]
         self.port = sockets[0].getsockname()[1]
         try:
             if self._control_socket is not None:
-                sockets.append(_unix(self._control_socket))
+                sockets.append(unix_socket(self._control_socket))
         except NotStarted:
             sockets[0].close()
             raise
@@ -166,78 +165,4 @@ class _ControlProtocol(_Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.client = (_peer_user(transport.get_extra_info("socket")), 0)
-
-
-def control_socket_path(settings: Settings) -> Path | None:
-    """Where the command line finds the daemon; None if that is not said and the store is no file."""
-    if settings.http.control_socket:
-        return settings.folder / settings.http.control_socket
-    database = settings.sqlite_path_or_none()
-    return None if database is None else database.with_name(f"{database.name}.sock")
-
-
-def _tcp(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.socket(family, kind, proto)
-    except OSError as error:
-        raise NotStarted(f"http.host {host!r} is no address: {error.strerror}") from error
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.setblocking(False)
-    except OSError as error:
-        sock.close()
-        raise NotStarted(
-            f"HTTP can't listen on {host}:{port}: {error.strerror}",
-            what_to_do="Stop what listens there, or set another http.port.",
-        ) from error
-    return sock
-
-
-def _unix(path: Path) -> socket.socket:
-    _remove_dead(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    mask = os.umask(0o177)  # from the moment it exists nobody else may open it
-    try:
-        sock.bind(str(path))
-        sock.setblocking(False)
-    except OSError as error:
-        sock.close()
-        raise NotStarted(
-            f"the control socket {path} can't be made: {error.strerror or error}",
-            what_to_do="Set http.control_socket to a short path in a folder of telcod's own.",
-        ) from error
-    finally:
-        os.umask(mask)
-    return sock
-
-
-def _remove_dead(path: Path) -> None:
-    """Remove the socket of a daemon that was killed; one that lives is left alone."""
-    if not path.is_socket():
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_PROBE_WAIT_S)
-        try:
-            probe.connect(str(path))
-        except OSError:
-            path.unlink(missing_ok=True)
-            return
-    raise NotStarted(
-        f"another telcod answers on {path}", what_to_do="Stop it, or set http.control_socket."
-    )
-
-
-def _peer_user(transport_socket: Any) -> str:
-    """The name of the user who opened the other end; the kernel says so, not he."""
-    with socket.socket(fileno=os.dup(transport_socket.fileno())) as sock:
-        peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-    _, uid, _ = _PEER.unpack(peer)
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+        self.client = (peer_user(transport.get_extra_info("socket")), 0)

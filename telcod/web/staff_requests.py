@@ -16,7 +16,7 @@ from telcod.types import Answer, Channel, Request
 
 KEY_CHARS_MAX: Final = 128
 REASON_CHARS_MAX: Final = 200
-TOKEN_NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,63}\Z"
+TOKEN_NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,63}\Z"  # noqa: S105  (no token)
 
 
 class Refused(TelcodError):

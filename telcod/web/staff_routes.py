@@ -78,7 +78,8 @@ class TopUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class TopUpDone(msgspec.Struct, frozen=True):
     """The balance afterwards (of a postpaid subscriber: minus his debt), and what became of a package
-    that waited for money (empty: none did)."""
+    that waited for money (empty: none did).
+    """
 
     outcome: str
     balance_vnd: int

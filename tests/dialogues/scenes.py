@@ -1,22 +1,22 @@
 """Reads transcripts and plays them.  A transcript is what a person would see on telephones:
 
-    == LST-2, KW-5: what it shows            a scene: the rules it proves, and its title
-    @ subscriber 0903000001 balance=9000     who there is; also postpaid, state=, debt=, language=
-    0903000001 > B 0903000001                texted to 1566; `>9223` to the other code
-    0903000001 < Khong the them ...          what arrives, and nothing else does
-        and its next line                    a long text goes on indented
-    @ +24h                                   time passes (d, h, m); `down`: telcod does not run
-    @ clock                                  it runs again, and does what came due
-    @ topup 0903000001 5000                  also: state 0903000001 closed
-    @ balance 0903000001 4000                what must be there
-    @ rules packages.retry_every_h=1         other limits, at the beginning of a scene
+== LST-2, KW-5: what it shows            a scene: the rules it proves, and its title
+@ subscriber 0903000001 balance=9000     who there is; also postpaid, state=, debt=, language=
+0903000001 > B 0903000001                texted to 1566; `>9223` to the other code
+0903000001 < Khong the them ...          what arrives, and nothing else does
+    and its next line                    a long text goes on indented
+@ +24h                                   time passes (d, h, m); `down`: telcod does not run
+@ clock                                  it runs again, and does what came due
+@ topup 0903000001 5000                  also: state 0903000001 closed
+@ balance 0903000001 4000                what must be there
+@ rules packages.retry_every_h=1         other limits, at the beginning of a scene
 """
 
 from pathlib import Path
 from typing import NamedTuple
 
 from telcod.days import DAY_MS, HOUR_MS, MINUTE_MS
-from telcod.msisdn import national, parse
+from telcod.msisdn import Msisdn, national, parse
 from telcod.rows import QUARANTINE
 from telcod.text import count_parts, is_gsm7
 from tests.world import World, rules_with
@@ -124,7 +124,9 @@ class Player:
             case ["rules", setting]:
                 name, _, value = setting.partition("=")
                 section, _, key = name.partition(".")
-                self._restart({section: {key: value == "true" if not value.isdigit() else int(value)}})
+                self._restart(
+                    {section: {key: value == "true" if not value.isdigit() else int(value)}}
+                )
             case [time, *down] if time.startswith("+"):
                 self.world.pass_time(duration_ms(time), down=down == ["down"])
             case _:
@@ -136,7 +138,7 @@ class Player:
         self._listened += len(rows)
         for row in rows:
             assert is_gsm7(row.text), row.text
-            self.heard.append((national(int(row.destination)), row.source, row.text))
+            self.heard.append((national(Msisdn(int(row.destination))), row.source, row.text))
 
     def nothing_unheard(self, where):
         assert not self.heard, f"{where}\n  before it came {self.heard[0]}"
@@ -149,9 +151,7 @@ class Player:
 
 
 def replace_catalogue(rules, catalogue):
-    return type(rules)(
-        rules.tariffs, rules.limits, catalogue, rules.dispatcher, rules.old_prefixes
-    )
+    return type(rules)(rules.tariffs, rules.limits, catalogue, rules.dispatcher, rules.old_prefixes)
 
 
 def msisdn(number):

@@ -13,7 +13,7 @@ from telcod.rulebook import load_rules
 from telcod.settings import load
 from telcod.storage.memory import MemoryStore
 from telcod.vault import Vault, token_hash
-from telcod.web.ports import Backend, BackupDone, LinkStatus, Status
+from telcod.web.ports import Backend, LinkStatus, Status
 from telcod.web.staff_requests import create_token, import_lines
 
 START_MS = 1_790_000_000_000
@@ -30,6 +30,7 @@ class FakeBackend:
         self.batcher = Batcher(self.store, RULES, handlers.ROUTES, self.clock, Vault(bytes(32)))
         self.broken = []
         self.missing = []
+        self.jumped = False
         self.raises = None
         self.submitted = []
         self.backups = []
@@ -46,12 +47,12 @@ class FakeBackend:
     def health(self):
         return self.broken
 
-    def ready(self):
-        return self.missing
+    def ready_lacks(self):
+        return [*self.broken, *self.missing]
 
     async def status(self):
-        link = LinkStatus("smsc-a", bound=True, short_codes=("1566",), detail="bound")
-        return Status("0.1.0", 12, START_MS, 3, 4, (link,), tuple(self.missing))
+        link = LinkStatus("smsc-a", "127.0.0.1", 2775, ("1566",), bound=True)
+        return Status("0.1.0", 12, (link,), 3, 4, START_MS, clock_jumped=self.jumped)
 
     async def tokens(self):
         return list(self.store.scan(TOKEN))
@@ -60,10 +61,14 @@ class FakeBackend:
         if self.raises is not None:
             raise self.raises
         self.backups.append(path)
-        return BackupDone(path, 4_096)
+        return path, 4_096
 
     def parse_number(self, text):
         return parse(text, RULES.old_prefixes)
+
+    def confirm_clock(self):
+        jumped, self.jumped = self.jumped, False
+        return jumped
 
     # -- for tests
 

@@ -1,0 +1,84 @@
+"""How the command line shows things to people: tables, times, money."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from telcod.msisdn import Msisdn, national
+from telcod.text.values import local_time
+
+Data = Mapping[str, Any]
+
+
+def console(*, err: bool = False) -> Console:
+    """Where tables go; plain text when that is no terminal."""
+    return Console(stderr=err, highlight=False, soft_wrap=True)
+
+
+def when(at_ms: int) -> str:
+    """A moment in Viet Nam time; a dash for none."""
+    return local_time(at_ms) if at_ms else "-"
+
+
+def money(amount_vnd: int) -> str:
+    """`12.500 đ`."""
+    return f"{amount_vnd:,} đ".replace(",", ".")
+
+
+def subscriber_table(data: Data) -> Table:
+    """One subscriber, field by field."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in _fields(data):
+        # What customers are called is no markup of ours.
+        table.add_row(Text(name), Text(value))
+    return table
+
+
+def token_table(tokens: list[Data]) -> Table:
+    """All tokens, the newest last."""
+    table = Table("name", "scope", "made", "revoked", box=None, pad_edge=False)
+    for token in sorted(tokens, key=lambda token: token["created_at"]):
+        made, revoked = when(token["created_at"]), when(token["revoked_at"])
+        table.add_row(token["name"], token["scope"], made, revoked)
+    return table
+
+
+def _fields(data: Data) -> list[tuple[str, str]]:
+    number = Msisdn(data["msisdn"])
+    return [
+        ("number", f"{national(number)} ({number})"),
+        ("kind", f"{data['kind']}, {data['state']}"),
+        ("name", data["name"] or "-"),
+        ("address", data["address"] or "-"),
+        ("e-mail", data["email"] or "-"),
+        ("centre", str(data["centre"])),
+        ("language", data["language"]),
+        ("balance", _balance(data)),
+        ("debt", money(data["debt_vnd"])),
+        ("package", _package(data["package"])),
+        ("trial", "used" if data["trial_used"] else "not used yet"),
+        ("lists", f"whitelist {data['lists']['white']}, blacklist {data['lists']['black']}"),
+        ("notices", "on" if data["notices"] else "off"),
+        ("payment password", "set" if data["password_set"] else "not set"),
+    ]
+
+
+def _balance(data: Data) -> str:
+    held = f", of which {money(data['held_vnd'])} set aside" if data["held_vnd"] else ""
+    return money(data["balance_vnd"]) + held
+
+
+def _package(package: Data | None) -> str:
+    if package is None:
+        return "none"
+    kind = f"{package['package']}{' (free trial)' if package['trial'] else ''}"
+    match package["status"]:
+        case "active":
+            return f"{kind}, until {when(package['ends_at'])}"
+        case "suspended":
+            return f"{kind}, without money since {when(package['failed_since'])}"
+        case status:
+            return f"{kind}, {status}"
