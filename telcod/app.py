@@ -11,8 +11,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import SystemRandom
+from ssl import SSLContext
 from typing import Final
 
+import msgspec
 import structlog
 import uvloop
 
@@ -32,7 +34,7 @@ from telcod.scheduler import Scheduler
 from telcod.settings import Settings
 from telcod.smpp.gateway import Gateway
 from telcod.smpp.inbox import Inbox
-from telcod.smpp.link import Link
+from telcod.smpp.link import Link, LinkSettings, tls_context
 from telcod.smpp.redelivery import Redelivery
 from telcod.smpp.sender import Sender
 from telcod.storage.readers import SqliteReader
@@ -123,6 +125,7 @@ class Daemon:
             StoreFailed: The store failed; everything that waited was told to try again.
         """
         self._stop = stop
+        self._check_short_codes()
         store = SqliteStore.open(self.path)
         hashes = PasswordHashes()
         try:
@@ -288,6 +291,31 @@ class Daemon:
             raise NotStarted(f"the books can't be opened: {answer.outcome}")
         return int(str(answer.data["boots"]))
 
+    def _tls(self, link: LinkSettings) -> SSLContext | None:
+        """What a link trusts; looked at once, at start, where somebody reads it."""
+        if not link.tls:
+            return None
+        # Beside the configuration, as the other files that it names; an absolute name stays so.
+        authorities = str(self.settings.folder / link.tls_ca) if link.tls_ca else ""
+        try:
+            return tls_context(msgspec.structs.replace(link, tls_ca=authorities))
+        except OSError as error:
+            raise NotStarted(
+                f"link {link.name}: the certificates of {link.tls_ca} can't be used: {error}",
+                what_to_do="Set tls_ca to a file of PEM certificates that can be read.",
+            ) from error
+
+    def _check_short_codes(self) -> None:
+        """A link may carry what has keywords only; or its texts would come again for days."""
+        known = self.rules.dispatcher.short_codes
+        for link in self.settings.smpp.links:
+            unknown = sorted(set(link.short_codes) - set(known))
+            if unknown:
+                raise NotStarted(
+                    f"link {link.name} carries {', '.join(unknown)}, which no keyword leads to",
+                    what_to_do=f"Set short_codes to some of {', '.join(known)}.",
+                )
+
     def _wire(self, boot: int, hashes: PasswordHashes) -> None:
         loop = asyncio.get_running_loop()
         clock = self.clock
@@ -295,7 +323,14 @@ class Daemon:
         gateway = Gateway(self.engine, redelivery, self.metrics, clock, boot=boot, told=self._told)
         smpp = self.settings.smpp
         gateway.links = tuple(
-            Link(settings, smpp.timers, gateway, rng=SystemRandom(), clock=clock.monotonic_s)
+            Link(
+                settings,
+                smpp.timers,
+                gateway,
+                rng=SystemRandom(),
+                clock=clock.monotonic_s,
+                ssl_context=self._tls(settings),
+            )
             for settings in smpp.links
         )
         gateway.inbox = Inbox(
@@ -367,17 +402,19 @@ class Daemon:
             return False
         before, self.rules = self.rules, rules
         self.engine.replace_rules(rules)
-        answer = await self.engine.submit(
-            Request("daemon.reload", channel=Channel.CLOCK, actor="SIGHUP")
-        )
-        if answer.outcome == "tariff.changed":
+        try:
+            answer = await self.engine.submit(
+                Request("daemon.reload", channel=Channel.CLOCK, actor="SIGHUP")
+            )
+            tariffs = (answer.data or {}).get("tariffs")
+            refused = f"tariffs that were valid have changed: {tariffs}"
+        except TelcodError as error:
+            answer, refused = None, error.sentence()
+        if answer is None or answer.outcome == "tariff.changed":
             self.rules = before
             self.engine.replace_rules(before)
-            changed = (answer.data or {}).get("tariffs")
-            _log.error("reload.refused", tariffs=changed)
-            self._told(
-                f"reload refused, the old rules stay in force: tariffs that were valid have changed: {changed}"
-            )
+            _log.error("reload.refused", problems=[refused])
+            self._told(f"reload refused, the old rules stay in force: {refused}")
             return False
         _log.info("rules.reloaded")
         self._told("rules were read again and are in force")

@@ -199,10 +199,8 @@ def _fields(raw: bytes) -> list[str]:
 
 def _line(fields: list[str], old_prefixes: Mapping[str, str]) -> SubscriberLine:
     if len(fields) != len(HEADER):
-        raise _FieldError(
-            "",
-            f"has {len(fields)} fields instead of {len(HEADER)}; put a field with a comma into quotation marks",
-        )
+        what_to_do = "put a field that has a comma into quotation marks"
+        raise _FieldError("", f"has {len(fields)} fields, not {len(HEADER)}; {what_to_do}")
     msisdn, kind, state, balance, debt, name, address, centre, email, language = map(
         str.strip, fields
     )

@@ -66,6 +66,7 @@ Sink = Callable[[Request, Result], None]
 
 PART_ROUTE: Final = "sms.part"
 PRUNE_ROUTE: Final = "clock.prune"
+QUARANTINED: Final = "ours.sorry"
 PRUNED_MAX: Final = 2_000
 COMMIT_CLOCK: Final = "commit_ms"
 BATCH_MAX: Final = 512
@@ -393,7 +394,7 @@ def _quarantine(tx: Tx, request: Request, error: Exception) -> Reply:
         Quarantine(seq, tx.now_ms, request.route, kept, f"{type(error).__name__}: {error}"[:500]),
     )
     _log.error("request.quarantined", route=request.route, quarantine=seq, exc_info=error)
-    return say("ours.sorry")
+    return say(QUARANTINED)
 
 
 class _Item(NamedTuple):
@@ -544,6 +545,8 @@ class Engine:
             except StoreFull as error:
                 self._put_back(settled, connections)
                 self._tell(items, [Overloaded(str(error))] * len(items), (), None, full=True)
+                if self._stopping and not items:
+                    return  # Only notes are left, and there is no room for them.
             except (StoreFailed, LedgerCorrupt) as error:
                 failed = error if isinstance(error, TelcodError) else StoreFailed(str(error))
                 self._tell(items, [Unavailable(str(error))] * len(items), (), None, failed=failed)

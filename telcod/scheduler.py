@@ -15,12 +15,14 @@ import structlog
 
 from telcod.clock import Clock, ClockGuard
 from telcod.days import DAY_MS, HOUR_MS, MINUTE_MS
-from telcod.engine import PRUNE_ROUTE, Result
+from telcod.engine import PRUNE_ROUTE, QUARANTINED, Result
 from telcod.errors import TelcodError
 from telcod.rules import TextLimits
-from telcod.types import Channel, Request
+from telcod.types import Answer, Channel, Request
 
 DUE_SLICE: Final = 1_000
+SET_ASIDE_MS: Final = HOUR_MS
+"""How long a subscription whose rules broke is left alone: it's in quarantine, for a person."""
 TICK_S: Final = 1.0
 
 _log = structlog.get_logger("telcod.scheduler")
@@ -57,15 +59,24 @@ class Scheduler:
         self._guard: Final = guard
         self._texts: Final = texts
         self._prune_at_ms = clock.wall_ms() + MINUTE_MS
+        # By (msisdn, period): until when.
+        self._set_aside: dict[tuple[int, int], int] = {}
 
     async def run(self) -> None:
         """Tick for ever; cancel to stop."""
         while True:
-            await self.tick()
+            try:
+                await self.tick()
+            except TelcodError as error:
+                _log.warning("books.unreadable", reason=str(error))
             await asyncio.sleep(TICK_S)
 
     async def tick(self) -> int:
-        """Do all that is due now; how many subscriptions were looked after."""
+        """Do all that is due now; how many subscriptions were looked after.
+
+        Raises:
+            TelcodError: The books can't be read now; what is due stays due.
+        """
         jumped_before = self._guard.jumped
         self._guard.observe(wall_ms=self._clock.wall_ms(), monotonic_s=self._clock.monotonic_s())
         if self._guard.jumped:
@@ -84,19 +95,22 @@ class Scheduler:
     async def _renewals(self) -> int:
         done = 0
         while True:
-            due = await self._reader.due_subscriptions(now_ms=self._clock.wall_ms(), most=DUE_SLICE)
+            due = await self._due()
             if not due:
                 return done
-            requests = [
-                Request(
-                    "clock.package", sender=msisdn, args=(str(period_no),), channel=Channel.CLOCK
-                )
-                for msisdn, period_no in due
-            ]
-            carried_out = await self._all(requests)
+            carried_out = await self._all([_look_after(*subscription) for subscription in due])
             done += carried_out
             if len(due) < DUE_SLICE or not carried_out:
                 return done
+
+    async def _due(self) -> list[tuple[int, int]]:
+        """What is due, but for what broke within the last hour."""
+        now_ms = self._clock.wall_ms()
+        aside = self._set_aside
+        for subscription in [each for each, until_ms in aside.items() if until_ms <= now_ms]:
+            del aside[subscription]
+        found = await self._reader.due_subscriptions(now_ms=now_ms, most=DUE_SLICE + len(aside))
+        return [each for each in found if each not in aside][:DUE_SLICE]
 
     async def _prune(self) -> None:
         texts = self._texts()
@@ -110,10 +124,13 @@ class Scheduler:
         waiting = 0
         carried_out = 0
 
-        def sink(_: Request, result: Result) -> None:
+        def sink(request: Request, result: Result) -> None:
             nonlocal waiting, carried_out
             waiting -= 1
             carried_out += not isinstance(result, TelcodError)
+            if isinstance(result, Answer) and result.outcome == QUARANTINED:
+                subscription = (request.sender, int(request.args[0]))
+                self._set_aside[subscription] = self._clock.wall_ms() + SET_ASIDE_MS
             if not waiting:
                 finished.set()
 
@@ -124,3 +141,7 @@ class Scheduler:
         if waiting:
             await finished.wait()
         return carried_out
+
+
+def _look_after(msisdn: int, period_no: int) -> Request:
+    return Request("clock.package", sender=msisdn, args=(str(period_no),), channel=Channel.CLOCK)

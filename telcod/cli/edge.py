@@ -12,6 +12,7 @@ import click
 
 from telcod.errors import EXIT_NOT_FINE, LedgerCorrupt, TelcodError, fate_of
 from telcod.settings import Settings, load
+from telcod.web.staff_requests import refusal_or_none
 
 # Where a configuration is looked for when none is named; the last resort is the shipped one.
 PLACES: Final = (Path("telcod.toml"), Path("config/telcod.toml"), Path("/etc/telcod/telcod.toml"))
@@ -63,7 +64,7 @@ class Edge(click.Group):
 
 def told(error: Exception) -> Told:
     """The sentence and the exit code of a failure."""
-    exit_code = fate_of(error).exit_code
+    exit_code = fate_of(refusal_or_none(error) or error).exit_code
     if isinstance(error, TelcodError):
         return Told(error.sentence(), exit_code)
     if isinstance(error, LedgerCorrupt):

@@ -3,7 +3,7 @@
 What a daemon would do in a batch of its writer thread is done by the same `Batcher` on this one.
 """
 
-import getpass
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
@@ -24,6 +24,7 @@ from telcod.storage.sqlite import SqliteStore
 from telcod.types import Answer, Request
 from telcod.vault import KEY_BYTES, Vault, token_hash
 from telcod.web import staff_requests
+from telcod.web.sockets import user_name
 from telcod.web.staff_requests import Refused, checked
 from telcod.web.tokens import new_token
 
@@ -58,7 +59,7 @@ class LocalBooks:
         except BaseException:
             store.close()
             raise
-        return cls(store, batcher, f"cli:{getpass.getuser()}")
+        return cls(store, batcher, f"cli:{user_name(os.getuid())}")
 
     def close(self) -> None:
         """Close the file and let its lock go."""

@@ -25,7 +25,7 @@ from telcod.cli.books import Books, open_books
 from telcod.cli.edge import Context
 from telcod.cli.options import common
 from telcod.cli.show import console, money, subscriber_table
-from telcod.errors import EXIT_NOT_FINE, TelcodError
+from telcod.errors import EXIT_NOT_FINE, TelcodError, Unavailable
 from telcod.rows import State
 from telcod.rulebook import load_rules
 from telcod.web.staff_requests import KEY_CHARS_MAX, REASON_CHARS_MAX
@@ -107,8 +107,9 @@ def top_up(context: Context, msisdn: str, amount: int, reason: str, key: str | N
     with open_books(context.settings()) as books:
         try:
             data = books.top_up(msisdn, amount, reason.strip(), key=key)
-        except TelcodError:
-            click.echo(f"The key of this top-up is {key}: repeat it with --key.", err=True)
+        except Unavailable:
+            # It may have been done: with the same key a repeat can't do it twice.
+            click.echo(f"To repeat this top-up, add --key {key}", err=True)
             raise
     package = " The package that waited for money was tried again." if data["package"] else ""
     click.echo(f"Topped up by {money(amount)}: {money(data['balance_vnd'])} now.{package}")
@@ -116,13 +117,14 @@ def top_up(context: Context, msisdn: str, amount: int, reason: str, key: str | N
 
 @group.command("set-state")
 @click.argument("msisdn")
-@click.argument("state", type=click.Choice([state.value for state in State]))
+@click.argument("state", type=click.Choice([state.value for state in State]), metavar="STATE")
 @common
 @click.pass_obj
 def set_state(context: Context, msisdn: str, state: str) -> None:
     """Set what the network lets a subscriber do.
 
-    `closed` takes package, lists, payment password and settings away.
+    STATE is active, out_of_money, debt_blocked, suspended or closed; closed takes package, lists,
+    payment password and settings away.
     """
     with open_books(context.settings()) as books:
         data = books.set_state(msisdn, state)

@@ -7,13 +7,13 @@ their evidence in the books, and hands messages to the inbox and answers to the 
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol
 
 import structlog
 
 from telcod.clock import Clock
-from telcod.errors import ESME_RX_T_APPN
+from telcod.errors import ESME_RX_T_APPN, TelcodError
 from telcod.metrics import Metrics
 from telcod.rows import MO, SMSC_CONNECTION, MoRow, SmscConnection
 from telcod.smpp.inbox import Inbox
@@ -41,6 +41,9 @@ class Journal(Protocol):
     def scan(self, table: Any, *, after: int = 0) -> Iterable[Any]:
         """See `Store.scan`."""
 
+    def next_seqs(self) -> Mapping[int, int]:
+        """See `Store.next_seqs`."""
+
 
 class Gateway:
     """Implements `LinkEvents`.
@@ -67,6 +70,8 @@ class Gateway:
         self._numbers: dict[tuple[str, int], int] = {}
         self._count: Final = itertools.count(1)
         self._rows: dict[int, SmscConnection] = {}
+        self._bound: set[str] = set()
+        self._safe_seq = 0  # The newest text in the journal that we know of, or an older one.
         self._wake_refill = asyncio.Event()
         self.inbox: Inbox
         self.sender: Sender
@@ -102,6 +107,7 @@ class Gateway:
 
     def recover(self, journal: Journal) -> int:
         """Read back what is in doubt from before the start; how many messages that is."""
+        self._safe_seq = journal.next_seqs()[MO.index] - 1
         now_ms, now_s = self._clock.wall_ms(), self._clock.monotonic_s()
         since_ms = now_ms - int(DOUBT_S * 1_000)
         rows = {row.id: row for row in journal.scan(SMSC_CONNECTION)}
@@ -113,11 +119,13 @@ class Gateway:
         if not doubtful:
             return 0
         found = 0
-        after = min(row.confirmed_seq for row in doubtful.values())
+        # A quiet connection's mark may be months old: only the last minutes are looked at.
+        confirmed = min(row.confirmed_seq for row in doubtful.values())
+        after = _last_before(journal, since_ms, confirmed)
         mo: MoRow
         for mo in journal.scan(MO, after=after):
             connection = doubtful.get(mo.connection)
-            if connection is None or mo.seq <= connection.confirmed_seq or mo.at < since_ms:
+            if connection is None or mo.seq <= connection.confirmed_seq:
                 continue
             self._redelivery.doubt(
                 mo.fingerprint, mo.seq, age_s=(now_ms - mo.at) / 1_000, now=now_s
@@ -160,22 +168,23 @@ class Gateway:
         number = self.connection_id(link, connection)
         now_ms = self._clock.wall_ms()
         if up:
+            # What was in the journal before it came up is not this connection's to confirm.
             row = SmscConnection(
-                number, link.name, up_at=now_ms, down_at=0, confirmed_seq=0, last_seq=0
+                number,
+                link.name,
+                up_at=now_ms,
+                down_at=0,
+                confirmed_seq=self._safe_seq,
+                last_seq=0,
             )
+            self._rows[number] = row
             self._redelivery.connection_up(number)
-            self._told(f"link {link.name} is bound to {link.settings.host}:{link.settings.port}")
         else:
             row = _replaced(self._rows.pop(number), down_at=now_ms)
             self._redelivery.connection_down(number, now=self._clock.monotonic_s())
             self._numbers.pop((link.name, connection), None)
-            self._told(
-                f"link {link.name} is no longer bound to {link.settings.host}:{link.settings.port}"
-            )
-        if up:
-            self._rows[number] = row
         self._notes.note_connection(row)
-        self._metrics.link(link.name).bound.set(int(link.bound))
+        self._tell_if_changed(link)
 
     def on_malformed(self, link: Link, command_id: int, reason: str) -> None:
         """See `LinkEvents.on_malformed`."""
@@ -184,6 +193,16 @@ class Gateway:
             "pdu.malformed", link=link.name, command_id=f"0x{command_id:08X}", reason=reason
         )
 
+    def _tell_if_changed(self, link: Link) -> None:
+        """A link of two connections is bound when both are."""
+        bound = link.bound
+        if bound == (link.name in self._bound):
+            return
+        (self._bound.add if bound else self._bound.discard)(link.name)
+        self._metrics.link(link.name).bound.set(int(bound))
+        how = "is bound" if bound else "is no longer bound"
+        self._told(f"link {link.name} {how} to {link.settings.host}:{link.settings.port}")
+
     # -- by the clock
 
     def tick(self) -> None:
@@ -191,6 +210,7 @@ class Gateway:
         for number, seq in self._redelivery.confirmed(now=self._clock.monotonic_s()).items():
             row = self._rows.get(number)
             if row is not None:
+                self._safe_seq = max(self._safe_seq, seq)
                 self._rows[number] = _replaced(row, confirmed_seq=seq)
                 self._notes.note_connection(self._rows[number])
         self.sender.on_time()
@@ -202,9 +222,35 @@ class Gateway:
 
     async def _refill(self, reader: Reader) -> None:
         while True:
-            await self.sender.refill(reader)
+            try:
+                await self.sender.refill(reader)
+            except TelcodError as error:
+                _log.warning("outbox.unreadable", reason=str(error))
+                await asyncio.sleep(TICK_S)
+                continue
             await self._wake_refill.wait()
             self._wake_refill.clear()
+
+
+def _last_before(journal: Journal, since_ms: int, after: int) -> int:
+    """The number of the last text above `after` that was committed before a moment, or `after`.
+
+    Commit times never go back, so this is a search by halves, not a look at every text.
+    """
+    step = 1
+
+    def older(seq: int) -> bool:
+        row: MoRow | None = next(iter(journal.scan(MO, after=seq - 1)), None)
+        return row is not None and row.at < since_ms
+
+    while older(after + step):
+        after += step
+        step *= 2
+    while step > 1:
+        step //= 2
+        if older(after + step):
+            after += step
+    return after
 
 
 def _replaced(

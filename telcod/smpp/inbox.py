@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from telcod.dispatch import IGNORED_ROUTE, RECEIPT_ROUTE, Dispatcher
-from telcod.engine import PART_ROUTE, Result
+from telcod.engine import PART_ROUTE, QUARANTINED, Result
 from telcod.errors import ESME_ROK, Overloaded, TelcodError, fate_of
 from telcod.metrics import Metrics, TextResult
 from telcod.msisdn import NumberError, from_address
@@ -118,7 +118,12 @@ class Inbox:
         if again:
             self._take_again(ticket)
             return
-        request, secret = self._request(link, body, number, fingerprint)
+        try:
+            request, secret = self._request(link, body, number, fingerprint)
+        except BaseException:
+            # Or the next copy would wait for this one for ever.
+            self._redelivery.refused(record)
+            raise
         if secret:
             self._hash(request, secret, ticket)
         else:
@@ -206,7 +211,7 @@ class Inbox:
         ticket.record.seq = result.seq
         counted = TextResult.ANSWERED if result.text else TextResult.SILENT
         self._metrics.texts_received[
-            TextResult.QUARANTINED if result.outcome == "ours.sorry" else counted
+            TextResult.QUARANTINED if result.outcome == QUARANTINED else counted
         ].inc()
         self._respond(ticket, ESME_ROK)
         followers, ticket.record.followers = ticket.record.followers, ()

@@ -12,6 +12,9 @@ Each message is a `Record`, in one of three situations:
 - *in doubt*: its connection went down before that.  An identical message takes the record over: it
   gets the stored verdict.
 
+A message that is pending for `PENDING_DOUBT_S` and comes again is a redelivery too, though its
+connection is up: the SMSC's own response timer ran out before our commit.
+
 Records in doubt are matched one for one: two identical texts that were both lost on the way back
 are two redeliveries. What is in doubt when the daemon dies is read back from the journal (`doubt`),
 by the watermarks that `confirmed` gives.
@@ -28,7 +31,7 @@ PENDING_DOUBT_S: Final = 5.0
 RECORDS_MAX: Final = 200_000
 
 
-class Record(msgspec.Struct, gc=False):
+class Record(msgspec.Struct, gc=False, eq=False):
     """One received message: where it came in, since when, and its number in the journal once
     committed (0: not yet).
 
@@ -39,7 +42,6 @@ class Record(msgspec.Struct, gc=False):
     connection: int
     at_s: float
     seq: int = 0
-    status: int = 0
     answered: bool = False
     lost: bool = False
     followers: tuple[Any, ...] = ()
@@ -54,7 +56,7 @@ class Redelivery:
     def __init__(self) -> None:
         self._by_fingerprint: dict[bytes, list[Record]] = {}
         self._answered: dict[int, deque[Record]] = {}
-        self._in_doubt: deque[tuple[float, Record]] = deque()
+        self._in_doubt: deque[Record] = deque()
         self._up: set[int] = set()
 
     def __len__(self) -> int:
@@ -82,13 +84,10 @@ class Redelivery:
             being carried out: it's answered when that is.
         """
         for record in self._by_fingerprint.get(fingerprint, ()):
-            if record.lost or (not record.seq and now - record.at_s >= PENDING_DOUBT_S):
-                record.connection, record.at_s, record.lost, record.answered = (
-                    connection,
-                    now,
-                    False,
-                    False,
-                )
+            age_s = now - record.at_s
+            pending_long = not record.seq and not record.lost and age_s >= PENDING_DOUBT_S
+            if pending_long or (record.lost and age_s < DOUBT_S):
+                record.connection, record.at_s, record.lost = connection, now, False
                 return record, True
         record = Record(fingerprint, connection, now)
         self._by_fingerprint.setdefault(fingerprint, []).append(record)
@@ -96,9 +95,10 @@ class Redelivery:
 
     def answered(self, record: Record, *, written: bool, now: float) -> None:
         """The response of a committed message was written, or could not be: then it's in doubt."""
-        record.at_s = now
         if written and record.connection in self._up:
-            record.answered = True
+            record.at_s = now
+            # A follower's answer may have been written where the first copy's could not be.
+            record.answered, record.lost = True, False
             self._answered.setdefault(record.connection, deque()).append(record)
         elif not record.lost:
             self._lose(record, now)
@@ -111,9 +111,9 @@ class Redelivery:
         """Take over a message from the journal whose response nobody can vouch for (after a
         restart).
         """
-        record = Record(fingerprint, 0, now, seq=seq, lost=True)
+        record = Record(fingerprint, 0, now - max(0.0, age_s), seq=seq, lost=True)
         self._by_fingerprint.setdefault(fingerprint, []).append(record)
-        self._in_doubt.append((now + max(0.0, DOUBT_S - age_s), record))
+        self._in_doubt.append(record)
 
     def confirmed(self, *, now: float) -> dict[int, int]:
         """Forget what is safe, and what was in doubt too long.
@@ -131,15 +131,21 @@ class Redelivery:
                 self._forget(record)
             if highest:
                 moved[connection] = highest
-        while self._in_doubt and (self._in_doubt[0][0] <= now or len(self._in_doubt) > RECORDS_MAX):
-            record = self._in_doubt.popleft()[1]
-            if record.lost:
+        in_doubt = self._in_doubt
+        while in_doubt:
+            record = in_doubt[0]
+            old = now - record.at_s >= DOUBT_S
+            # One that was taken over meanwhile, and perhaps lost again, stands here more than once.
+            if record.lost and not old and len(in_doubt) <= RECORDS_MAX:
+                break
+            in_doubt.popleft()
+            if record.lost and (old or len(in_doubt) >= RECORDS_MAX):
                 self._forget(record)
         return moved
 
     def _lose(self, record: Record, now: float) -> None:
-        record.lost, record.answered = True, False
-        self._in_doubt.append((now + DOUBT_S, record))
+        record.at_s, record.lost, record.answered = now, True, False
+        self._in_doubt.append(record)
 
     def _forget(self, record: Record) -> None:
         records = self._by_fingerprint.get(record.fingerprint)

@@ -1,17 +1,17 @@
 """From the outbox to submit_sm, and what became of it back to the books (SMPP-5).
 
 Every text to send is a committed row of the outbox.  In memory are at most `MEMORY_MAX` of them, in
-order; when more wait, the rest is read from the books as room comes (`backlog`), so a night without
-an SMSC costs disk, not memory.
+order; when more wait, the rest is read from the books as room comes (`behind`), so a night
+without an SMSC costs disk, not memory.
 
 A text is settled when the SMSC has accepted all its parts, when it will never take it, or when it
 has become stale.  No response is no answer: the text goes again, and the log says that it may
-arrive twice.
+arrive twice; a yes that comes late still counts.
 """
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from heapq import heapify, heappop, heappush
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from heapq import heappop, heappush
+from itertools import count
 from typing import Final, NamedTuple, Protocol
 
 import msgspec
@@ -30,6 +30,9 @@ BACKLOG_SLICE: Final = 1_000
 RETRY_AFTER_S: Final = (5.0, 15.0, 60.0, 300.0, 900.0)
 ATTEMPTS_MAX: Final = 40
 
+# Of several reasons why parts of one text must go again the gravest decides; None is: no answer.
+_GRAVITY: Final = (None, Next.SLOW_DOWN, Next.RETRY_LATER, Next.OTHER_LINK, Next.NEVER)
+
 _log = structlog.get_logger("telcod.smpp.sender")
 
 
@@ -43,27 +46,38 @@ class Reader(Protocol):
 class _Sending(msgspec.Struct, gc=False, eq=False):
     """A text in memory: the PDUs that carry it, which of them are still to be sent, and how it went
     so far.
+
+    `bodies` were made for `link`, for the `made`-th time; a part is in `todo`, `flying` (with the
+    number of its submit), `again` or `accepted`.  `place` is its ticket in the queue it waits in.
     """
 
     row: OutboxSms
+    link: Link | None = None
+    takes_tlvs: bool = False
+    made: int = 0
     bodies: tuple[SubmitSm, ...] = ()
     todo: tuple[int, ...] = ()
-    accepted: int = 0
     flying: dict[int, int] = {}
+    again: tuple[int, ...] = ()
+    accepted: tuple[int, ...] = ()
     attempts: int = 0
     message_id: str = ""
-    avoid: str = ""
-    again: tuple[int, ...] = ()
+    refused_by: tuple[str, ...] = ()
     failed: Next | None = None
     status: int = 0
+    place: int = 0
+    ended: bool = False
 
 
 class _Token(NamedTuple):
-    """What a link gives back with an answer: the text, and which of its PDUs was answered."""
+    """What a link gives back with an answer: the text, which of its PDUs was answered, of which
+    making, and which submit of it.
+    """
 
     sending: _Sending
+    made: int
     part: int
-    attempt: int
+    submit: int
 
 
 class Sender:
@@ -97,16 +111,16 @@ class Sender:
         self._wall_ms: Final = wall_ms
         self._clock: Final = clock
         self._valid_ms: Final = valid_ms
-        self._ready: deque[_Sending] = deque()
-        self._starved: dict[str, deque[_Sending]] = {}
+        # By short code, oldest first, whatever was tried before: (outbox number, ticket, text).
+        self._waiting: dict[str, list[tuple[int, int, _Sending]]] = {}
         self._retries: list[tuple[float, int, _Sending]] = []
+        self._tickets: Final = count(1)
+        self._submits: Final = count(1)
         self._turn = 0
         self._in_memory = 0
         self._loaded_to = 0
         self._newest = 0
-        self.behind = (
-            True  # Until `refill` has read what an earlier run left: older texts go first.
-        )
+        self.behind = True  # Until `refill` has read what an earlier run left: older go first.
         self.wake_backlog: Callable[[], None] = lambda: None
 
     @property
@@ -126,83 +140,70 @@ class Sender:
                 self.behind = True
                 return
             self._add(row)
-        self.pump()
 
     async def refill(self, reader: Reader) -> None:
         """Read what waits in the books while there is room.
 
         Call at start and whenever `wake_backlog` was called.
+
+        Raises:
+            TelcodError: The books can't be read now; call again later.
         """
         while self._in_memory < MEMORY_MAX // 2:
             rows = await reader.pending_sms(after=self._loaded_to, most=BACKLOG_SLICE)
             for row in rows:
                 self._add(row)
-            self.pump()
             if len(rows) < BACKLOG_SLICE and self._loaded_to >= self._newest:
                 self.behind = False
                 return
             if not rows:
-                # What was announced is settled already, or not visible yet to this reader: believe
-                # the announcement.
+                # What was announced is settled already: believe the announcement.
                 self._loaded_to = max(self._loaded_to, self._newest)
                 self.behind = False
                 return
 
-    def pump(self) -> None:
-        """Send while there is something to send and room for it."""
-        ready = self._ready
-        while ready:
-            sending = ready.popleft()
-            if not self._send(sending):
-                self._starved.setdefault(sending.row.source, deque()).append(sending)
-
     def on_ready(self, link: Link) -> None:
-        """A link has room again.
-
-        Those that waited for one of its short codes go first, in order.
-        """
-        for short_code in link.short_codes:
-            waiting = self._starved.get(short_code)
-            while waiting:
-                if not self._send(waiting[0]):
-                    break
-                waiting.popleft()
-        self.pump()
+        """A link has room again: what waits for one of its short codes goes, the oldest first."""
+        self._pump(link.short_codes)
 
     def on_time(self) -> None:
-        """Try again what was to be tried again by now; call about once a second."""
+        """Try again what was to be tried again by now, and give up what has become stale.
+
+        Call about once a second.
+        """
         now = self._clock()
         while self._retries and self._retries[0][0] <= now:
-            self._ready.append(heappop(self._retries)[2])
-        self.pump()
-        for waiting in self._starved.values():
-            while waiting and self._is_stale(waiting[0]):
-                self._end(waiting.popleft(), OutboxState.EXPIRED, "")
+            _, place, sending = heappop(self._retries)
+            if sending.place == place:
+                self._put(sending)
+        self._pump(self._waiting)
+        for waiting in self._waiting.values():
+            while waiting and (_is_gone(waiting[0]) or self._is_stale(waiting[0][2])):
+                head = heappop(waiting)
+                if not _is_gone(head):
+                    self._end(head[2], OutboxState.EXPIRED, "")
         self._wake_if_behind()
 
     def on_submit_done(self, link: Link, token: _Token, status: int, message_id: str) -> None:
         """An answer to a part."""
-        sending, part, attempt = token
-        if sending.flying.get(part) != attempt:
-            self._late(link, sending, part, status)
+        sending, part = token.sending, token.part
+        if sending.ended or sending.made != token.made:
+            return
+        if sending.flying.get(part) != token.submit:
+            self._late(link, sending, part, status, message_id)
             return
         del sending.flying[part]
         if status == 0:
-            sending.accepted += 1
-            sending.message_id = sending.message_id or message_id
-            self._results[link.name][SubmitResult.SENT].inc()
-            if sending.accepted >= len(sending.bodies):
-                self._end(sending, OutboxState.ACCEPTED, link.name)
-                return
+            self._accept(link, sending, part, message_id)
         else:
             sending.status = status
-            self._failed(link, sending, part, submit_error(status).next)
+            self._fail(sending, part, submit_error(status).next)
         self._after_answer(link, sending)
 
     def on_submit_unknown(self, link: Link, token: _Token) -> None:
         """No answer: the SMSC may have it or not.  It goes again; the log says so."""
-        sending, part, attempt = token
-        if sending.flying.get(part) != attempt:
+        sending, part = token.sending, token.part
+        if sending.ended or sending.flying.get(part) != token.submit:
             return
         del sending.flying[part]
         _log.warning(
@@ -212,39 +213,43 @@ class Sender:
             attempts=sending.attempts,
         )
         self._results[link.name][SubmitResult.UNKNOWN].inc()
-        self._failed(link, sending, part, None)
+        self._fail(sending, part, None)
         self._after_answer(link, sending)
 
-    def _late(self, link: Link, sending: _Sending, part: int, status: int) -> None:
-        """An answer after it was given up.
-
-        A yes spares sending the part again, if that has not happened yet.
-        """
-        if status or part not in sending.todo:
-            return
-        sending.todo = tuple(other for other in sending.todo if other != part)
-        sending.accepted += 1
-        if sending.accepted >= len(sending.bodies):
-            self._drop(sending)
-            self._end(sending, OutboxState.ACCEPTED, link.name)
-
-    def _drop(self, sending: _Sending) -> None:
-        """Take a text out of whatever it waits in."""
-        for waiting in (self._ready, *self._starved.values()):
-            if sending in waiting:
-                waiting.remove(sending)
-        self._retries = [item for item in self._retries if item[2] is not sending]
-        heapify(self._retries)
-
-    # -- one text
+    # -- the queues
 
     def _add(self, row: OutboxSms) -> None:
         self._loaded_to = max(self._loaded_to, row.seq)
         self._in_memory += 1
-        self._ready.append(_Sending(row))
+        sending = _Sending(row)
+        if self._waiting.get(row.source) or not self._send(sending):
+            self._put(sending)
+
+    def _put(self, sending: _Sending) -> None:
+        """Let a text wait for room, in its old place among the others."""
+        sending.place = next(self._tickets)
+        row = sending.row
+        heappush(self._waiting.setdefault(row.source, []), (row.seq, sending.place, sending))
+
+    def _pump(self, short_codes: Iterable[str]) -> None:
+        """Send what waits for these short codes, in order, while there is room."""
+        queues = [queue for code in short_codes if (queue := self._waiting.get(code))]
+        while queues:
+            queue = min(queues) if len(queues) > 1 else queues[0]
+            if _is_gone(queue[0]):
+                heappop(queue)
+            elif self._send(queue[0][2]):
+                heappop(queue)[2].place = 0
+            else:
+                queues.remove(queue)
+                continue
+            if not queue:
+                queues.remove(queue)
+
+    # -- one text
 
     def _send(self, sending: _Sending) -> bool:
-        """Send the parts that are left; False when no link has room now."""
+        """Send the parts that are left; False when no link has room now, and one will say when."""
         row = sending.row
         if self._is_stale(sending):
             self._end(sending, OutboxState.EXPIRED, "")
@@ -257,46 +262,80 @@ class Sender:
         link = self._pick(links, sending)
         if link is None:
             return False
-        if not sending.bodies:
-            sending.bodies = self._bodies(sending, link)
-            sending.todo = tuple(range(len(sending.bodies)))
-            sending.attempts += 1
+        try:
+            return self._submit(sending, link)
+        except ValueError as error:  # A caller's bug, or a number that no PDU can hold.
+            _log.exception("text.unsendable", outbox=row.seq, reason=str(error))
+            self._end(sending, OutboxState.FAILED, link.name)
+            return True
+
+    def _submit(self, sending: _Sending, link: Link) -> bool:
+        self._make_bodies(sending, link)
         while sending.todo:
             part = sending.todo[0]
-            if not link.submit(sending.bodies[part], _Token(sending, part, sending.attempts)):
+            submit = next(self._submits)
+            token = _Token(sending, sending.made, part, submit)
+            if not link.submit(sending.bodies[part], token):
                 return False
             sending.todo = sending.todo[1:]
-            sending.flying[part] = sending.attempts
+            sending.flying[part] = submit
         return True
 
-    def _bodies(self, sending: _Sending, link: Link) -> tuple[SubmitSm, ...]:
+    def _make_bodies(self, sending: _Sending, link: Link) -> None:
+        """The PDUs for this link; over another one a text begins anew, under its old reference."""
+        takes_tlvs = link.peer_takes_tlvs
+        if sending.link is link and sending.takes_tlvs == takes_tlvs:
+            return
         row = sending.row
         valid_s = max(1, (row.expires_at - self._wall_ms()) // 1_000) if row.expires_at else 0
-        return submits(row, link.settings, takes_tlvs=link.peer_takes_tlvs, valid_s=valid_s)
+        bodies = submits(row, link.settings, takes_tlvs=takes_tlvs, valid_s=valid_s)
+        sending.attempts = sending.attempts or 1
+        sending.link, sending.takes_tlvs = link, takes_tlvs
+        sending.bodies, sending.made = bodies, sending.made + 1
+        sending.todo, sending.accepted = tuple(range(len(bodies))), ()
 
     def _pick(self, links: Sequence[Link], sending: _Sending) -> Link | None:
-        """Round robin over links with room.
-
-        The parts of a text stay together only if their link has room for them.
+        """Round robin over links with room that have not refused it; a text that is half sent stays
+        where it is.
         """
-        count = len(links)
-        if count == 1:
+        home = sending.link
+        if home is not None and (sending.flying or sending.accepted):
+            if home.can_submit():
+                return home
+            if sending.flying or home.bound:
+                return None
+        count_of = len(links)
+        if count_of == 1:
             return links[0] if links[0].can_submit() else None
         self._turn += 1
-        for at in range(count):
-            link = links[(self._turn + at) % count]
-            if link.name != sending.avoid and link.can_submit():
-                return link
-        return next((link for link in links if link.can_submit()), None)
+        turned = [links[(self._turn + at) % count_of] for at in range(count_of)]
+        turned.sort(key=lambda link: link.name in sending.refused_by)
+        return next((link for link in turned if link.can_submit()), None)
 
-    def _failed(self, link: Link, sending: _Sending, part: int, next_step: Next | None) -> None:
-        """Note a part that must go again.
+    def _accept(self, link: Link, sending: _Sending, part: int, message_id: str) -> None:
+        sending.accepted = (*sending.accepted, part)
+        sending.message_id = sending.message_id or message_id
+        self._results[link.name][SubmitResult.SENT].inc()
+        if len(sending.accepted) >= len(sending.bodies):
+            self._end(sending, OutboxState.ACCEPTED, link.name)
 
-        Of several reasons the gravest decides.  None is: no answer.
+    def _late(self, link: Link, sending: _Sending, part: int, status: int, message_id: str) -> None:
+        """An answer after it was given up: a yes spares sending the part again, or waiting for the
+        answer to the copy.
         """
+        if status or part in sending.accepted:
+            return
+        sending.todo = tuple(other for other in sending.todo if other != part)
+        sending.again = tuple(other for other in sending.again if other != part)
+        sending.flying.pop(part, None)
+        self._accept(link, sending, part, message_id)
+        self._after_answer(link, sending)
+
+    def _fail(self, sending: _Sending, part: int, next_step: Next | None) -> None:
+        """Note a part that must go again, and why."""
+        first = not sending.again
         sending.again = (*sending.again, part)
-        order = (None, Next.SLOW_DOWN, Next.RETRY_LATER, Next.OTHER_LINK, Next.NEVER)
-        if len(sending.again) == 1 or order.index(next_step) > order.index(sending.failed):
+        if first or _GRAVITY.index(next_step) > _GRAVITY.index(sending.failed):
             sending.failed = next_step
 
     def _after_answer(self, link: Link, sending: _Sending) -> None:
@@ -305,7 +344,7 @@ class Sender:
 
         Parts that were accepted stay accepted; only the others go again.
         """
-        if sending.flying or not sending.again:
+        if sending.ended or sending.flying or not sending.again:
             return
         failed, sending.failed = sending.failed, None
         if failed is Next.NEVER or sending.attempts >= ATTEMPTS_MAX:
@@ -318,31 +357,51 @@ class Sender:
             )
             self._end(sending, OutboxState.FAILED, link.name)
             return
-        sending.todo, sending.again = (*sending.again, *sending.todo), ()
-        sending.avoid = link.name if failed is Next.OTHER_LINK else ""
+        sending.todo, sending.again = tuple(sorted((*sending.again, *sending.todo))), ()
         if failed is Next.SLOW_DOWN:
             self._results[link.name][SubmitResult.THROTTLED].inc()
-            self._starved.setdefault(sending.row.source, deque()).appendleft(sending)
+            self._resend(sending)
             return
         sending.attempts += 1
         if failed is None:
-            self._starved.setdefault(sending.row.source, deque()).appendleft(sending)
+            self._resend(sending)
             return
         self._results[link.name][SubmitResult.RETRIED].inc()
-        if failed is Next.OTHER_LINK and len(self._by_short_code[sending.row.source]) > 1:
-            self._ready.append(sending)
+        if failed is Next.OTHER_LINK and self._moves_on(link, sending):
+            self._resend(sending)
             return
-        wait_s = RETRY_AFTER_S[min(sending.attempts, len(RETRY_AFTER_S)) - 1]
-        heappush(self._retries, (self._clock() + wait_s, sending.row.seq, sending))
+        wait_s = RETRY_AFTER_S[min(sending.attempts - 2, len(RETRY_AFTER_S) - 1)]
+        sending.place = next(self._tickets)
+        heappush(self._retries, (self._clock() + wait_s, sending.place, sending))
+
+    def _resend(self, sending: _Sending) -> None:
+        """Let it wait and ask for room at once: only who was asked will say when there is some."""
+        self._put(sending)
+        self._pump((sending.row.source,))
+
+    def _moves_on(self, link: Link, sending: _Sending) -> bool:
+        """Whether another link, that has not refused the text too, takes it now.
+
+        If none does, it's tried everywhere again later: what this account may not send today, or
+        which links are up, is in the hands of people.
+        """
+        refused_by = (*sending.refused_by, link.name)
+        links = self._by_short_code[sending.row.source]
+        others = [other for other in links if other.name not in refused_by]
+        moves = any(other.can_submit() for other in others)
+        sending.refused_by = refused_by if others else ()
+        if others:
+            sending.link = None  # It's begun anew, wherever it goes.
+        return moves
 
     def _end(self, sending: _Sending, state: OutboxState, link: str) -> None:
         row = sending.row
+        sending.ended, sending.place = True, 0
         self._in_memory -= 1
         if state is OutboxState.EXPIRED:
             _log.warning("text.expired", outbox=row.seq)
-            for results in self._results.values():
-                results[SubmitResult.EXPIRED].inc()
-                break
+            for first in self._by_short_code.get(row.source, ())[:1]:
+                self._results[first.name][SubmitResult.EXPIRED].inc()
         message_id = sending.message_id if row.receipt else ""
         self._settle(
             Settled(
@@ -364,3 +423,8 @@ class Sender:
     def _wake_if_behind(self) -> None:
         if self.behind and self._in_memory < MEMORY_MAX // 2:
             self.wake_backlog()
+
+
+def _is_gone(waiting: tuple[int, int, _Sending]) -> bool:
+    """Whether a text no longer waits here: it was sent, ended, or waits elsewhere."""
+    return waiting[2].place != waiting[1]

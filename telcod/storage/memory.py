@@ -137,11 +137,12 @@ class MemoryStore:
         """See `Store.prune`."""
         self._remember()
         gone = 0
-        for table, old in (
+        olds: tuple[tuple[Table[Any], Callable[[Any], bool]], ...] = (
             (MO_PART, lambda row: row.at < parts_before_ms),
             (MO, lambda row: row.at < before_ms),
             (OUTBOX_SMS, lambda row: row.at < before_ms and row.state != 0),
-        ):
+        )
+        for table, old in olds:
             rows = self._tables[table.index]
             keys = [
                 key

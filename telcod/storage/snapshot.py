@@ -10,9 +10,9 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 
-from telcod.errors import NotStarted, StoreFailed, TelcodError
+from telcod.errors import NotStarted, Refusal, StoreFailed, TelcodError
 from telcod.rows import Row, Table
 
 R = TypeVar("R", bound=Row)
@@ -25,6 +25,7 @@ class BackupRefused(TelcodError):
     """There is such a file already, or it can't be written there.  Nothing was changed."""
 
     next_step = "Give a name that is free, in a folder that can be written to."
+    refusal: ClassVar = Refusal.CONFLICT
 
 
 class Backup(NamedTuple):

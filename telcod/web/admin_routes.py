@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from litestar import Request, delete, get, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 from msgspec import Meta
 
@@ -125,7 +126,7 @@ async def tokens(request: CallerRequest) -> list[TokenView]:
     responses=PROBLEMS,
     status_code=HTTP_201_CREATED,
 )
-async def create_token(request: CallerRequest, data: NewToken) -> TokenMade:
+async def create_token(request: CallerRequest, data: JSONBody[NewToken]) -> TokenMade:
     """A name is used once for ever, so a repeat is refused instead of making a second token."""
     token = new_token()
     asked = staff_requests.create_token(
@@ -144,7 +145,7 @@ async def create_token(request: CallerRequest, data: NewToken) -> TokenMade:
     responses=PROBLEMS,
     status_code=HTTP_200_OK,
 )
-async def revoke_token(request: CallerRequest, name: str) -> TokenRevoked:
+async def revoke_token(request: CallerRequest, name: FromPath[str]) -> TokenRevoked:
     """At once and for ever."""
     asked = staff_requests.revoke_token(name, actor=request.auth.actor)
     done = checked(await backend_of(request).submit(asked))
@@ -160,7 +161,7 @@ async def revoke_token(request: CallerRequest, name: str) -> TokenRevoked:
     responses=PROBLEMS,
     status_code=HTTP_201_CREATED,
 )
-async def back_up(request: CallerRequest, data: BackupAsked) -> BackupView:
+async def back_up(request: CallerRequest, data: JSONBody[BackupAsked]) -> BackupView:
     """Into a new file, while work goes on; answers when it is whole, synced and checked."""
     written, size_bytes = await backend_of(request).backup(Path(data.path))
     return BackupView(str(written), size_bytes)
@@ -192,7 +193,7 @@ def routes(*, import_bytes_max: int) -> tuple[HTTPRouteHandler, ...]:
         status_code=HTTP_200_OK,
         request_max_body_size=import_bytes_max,
     )
-    async def import_lines(request: CallerRequest, data: Import) -> ImportDone:
+    async def import_lines(request: CallerRequest, data: JSONBody[Import]) -> ImportDone:
         """The same lines again change nothing; balances are only opened, never set."""
         asked = staff_requests.import_lines(data.lines, actor=request.auth.actor)
         return msgspec.convert(checked(await backend_of(request).submit(asked)), ImportDone)

@@ -25,7 +25,7 @@ from telcod.errors import (
     Unavailable,
     fate_of,
 )
-from telcod.web.staff_requests import Refused
+from telcod.web.staff_requests import Refused, refusal_or_none
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -74,10 +74,12 @@ PROBLEMS: Final[dict[int, ResponseSpec]] = {
 
 def problem_of(error: Exception) -> tuple[Problem, int]:
     """How an exception is told, and after how many seconds to try again (0: it does not help)."""
-    if isinstance(error, Refused):
-        fate = fate_of(error.refusal)
-        fields = (FieldProblem(error.field, str(error)),) if error.field else ()
-        told = _problem(fate.http_status, error.refusal.value, str(error), error.what_to_do, fields)
+    refusal = refusal_or_none(error)
+    if isinstance(error, TelcodError) and refusal is not None:
+        fate = fate_of(refusal)
+        field = getattr(error, "field", "")
+        fields = (FieldProblem(field, str(error)),) if field else ()
+        told = _problem(fate.http_status, refusal.value, str(error), error.what_to_do, fields)
         return told, fate.retry_after_s
     if isinstance(error, TelcodError):
         fate = fate_of(error)
@@ -87,6 +89,8 @@ def problem_of(error: Exception) -> tuple[Problem, int]:
         return _problem(fate.http_status, code, detail, error.what_to_do), fate.retry_after_s
     if isinstance(error, HTTPException) and error.status_code < 500:
         return _of_framework(error), 0
+    if isinstance(error, RecursionError):  # the decoder's, on `[[[[…`; nothing of ours recurses
+        return problem_of(Refused(Refusal.MALFORMED, "the body is nested too deeply"))
     fate = fate_of(error)
     what_to_do = "It is in the log; tell whoever runs telcod."
     code = "unavailable" if isinstance(error, LedgerCorrupt) else "failed"

@@ -22,11 +22,10 @@ from telcod.web.auth import TokenBook
 from telcod.web.gate import Gate
 from telcod.web.limits import AllowList, WebLimits
 from telcod.web.ports import Backend
-from telcod.web.sockets import control_socket_path, peer_user, tcp_socket, unix_socket
+from telcod.web.sockets import BACKLOG, control_socket_path, peer_user, tcp_socket, unix_socket
 
 __all__ = ["WebLimits", "WebServer", "control_socket_path"]
 
-BACKLOG: Final = 1_024
 IDLE_S: Final = 30  # a connection without a request is closed after this long
 STOP_WAIT_S: Final = (
     4  # what is being answered may finish; the whole daemon stops within 10 s (CLI-1)
@@ -72,18 +71,17 @@ class WebServer:
             AllowList(self._limits.allow_from)
         except ValueError as error:
             raise NotStarted(f"http.allow_from: {error}") from error
-        sockets = [tcp_socket(self.host, self.port)]
-        self.port = sockets[0].getsockname()[1]
+        tokens = TokenBook(self._backend, self._backend.clock)
+        tcp, control = self._server(tokens, control=False), self._server(tokens, control=True)
+        tcp_sock = tcp_socket(self.host, self.port)
+        self._servers = [(tcp, tcp_sock)]
         try:
             if self._control_socket is not None:
-                sockets.append(unix_socket(self._control_socket))
+                self._servers.append((control, unix_socket(self._control_socket)))
         except NotStarted:
-            sockets[0].close()
+            tcp_sock.close()
             raise
-        tokens = TokenBook(self._backend, self._backend.clock)
-        self._servers = [
-            (self._server(tokens, control=sock.family == socket.AF_UNIX), sock) for sock in sockets
-        ]
+        self.port = tcp_sock.getsockname()[1]
 
     async def run(self) -> None:
         """Serve until `stop`."""
@@ -114,6 +112,7 @@ class WebServer:
                 ws="none",
                 lifespan="off",
                 log_config=None,
+                log_level="warning",  # that it starts and stops is said by who starts and stops it
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,

@@ -10,6 +10,7 @@ from typing import Any, Final
 from telcod.errors import NotStarted
 from telcod.settings import Settings
 
+BACKLOG: Final = 1_024
 _PROBE_WAIT_S: Final = 1.0
 _PEER: Final = struct.Struct("3i")
 
@@ -38,6 +39,7 @@ def tcp_socket(host: str, port: int) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
+        sock.listen(BACKLOG)  # who calls before we serve waits instead of being refused
         sock.settimeout(0)
     except OSError as error:
         sock.close()
@@ -59,6 +61,7 @@ def unix_socket(path: Path) -> socket.socket:
     mask = os.umask(0o177)  # from the moment it exists nobody else may open it
     try:
         sock.bind(str(path))
+        sock.listen(BACKLOG)  # who calls before we serve waits instead of being refused
         sock.settimeout(0)
     except OSError as error:
         sock.close()
@@ -91,7 +94,11 @@ def peer_user(transport_socket: Any) -> str:
     """The name of the user who opened the other end; the kernel says so, not he."""
     with socket.socket(fileno=os.dup(transport_socket.fileno())) as sock:
         peer = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-    _, uid, _ = _PEER.unpack(peer)
+    return user_name(_PEER.unpack(peer)[1])
+
+
+def user_name(uid: int) -> str:
+    """The name of a user of this machine; his number if he has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:

@@ -30,6 +30,12 @@ class Refused(TelcodError):
         self.field: Final = field
 
 
+def refusal_or_none(error: Exception) -> Refusal | None:
+    """The rules' reason that an error carries, whoever raised it; None if it went wrong instead."""
+    refusal = getattr(error, "refusal", None)
+    return refusal if isinstance(refusal, Refusal) else None
+
+
 _WHAT_TO_DO: Final[Mapping[Refusal, str]] = MappingProxyType(
     {
         Refusal.TOO_LARGE: "Send less at a time.",

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from litestar import Request, get, post, put
 from litestar.openapi.spec import Example
-from litestar.params import Parameter
+from litestar.params import HeaderParameter, JSONBody, PathParameter
 from litestar.status_codes import HTTP_200_OK
 from msgspec import Meta
 
@@ -77,8 +77,9 @@ class TopUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TopUpDone(msgspec.Struct, frozen=True):
-    """The balance afterwards (of a postpaid subscriber: minus his debt), and what became of a package
-    that waited for money (empty: none did).
+    """The balance afterwards; of a postpaid subscriber it is minus his debt.
+
+    `package` is what became of a package that waited for money; empty: none did.
     """
 
     outcome: str
@@ -101,7 +102,7 @@ class StateSet(msgspec.Struct, frozen=True):
 
 Number = Annotated[
     str,
-    Parameter(
+    PathParameter(
         description="A number in any accepted form.",
         max_length=40,
         examples=[Example(value="0903123456"), Example(value="84903123456")],
@@ -135,11 +136,11 @@ async def show(request: CallerRequest, msisdn: Number) -> SubscriberView:
 async def top_up(
     request: CallerRequest,
     msisdn: Number,
-    data: TopUp,
+    data: JSONBody[TopUp],
     idempotency_key: Annotated[
         str | None,
-        Parameter(
-            header=_KEY,
+        HeaderParameter(
+            name=_KEY,
             description="Names this one top-up: sent again with the same body it changes nothing.",
         ),
     ] = None,
@@ -161,7 +162,9 @@ async def top_up(
     opt=_FOR_STAFF,
     responses=PROBLEMS,
 )
-async def set_state(request: CallerRequest, msisdn: Number, data: StateChange) -> StateSet:
+async def set_state(
+    request: CallerRequest, msisdn: Number, data: JSONBody[StateChange]
+) -> StateSet:
     """`closed` takes package, lists, password and settings away."""
     backend = backend_of(request)
     number = _number(backend, msisdn)

@@ -21,7 +21,7 @@ RULES = load_rules(load(None, {}))
 
 
 class FakeBackend:
-    """`refuse` and `explode` make the next calls fail, as an engine does."""
+    """`raises` makes the next calls fail, as an engine does; `broken` and `missing` are told."""
 
     def __init__(self):
         self.metrics = Metrics(process=False)
@@ -34,6 +34,7 @@ class FakeBackend:
         self.raises = None
         self.submitted = []
         self.backups = []
+        self.after_reading = lambda: None
 
     async def submit(self, request):
         if self.raises is not None:
@@ -55,7 +56,9 @@ class FakeBackend:
         return Status("0.1.0", 12, (link,), 3, 4, START_MS, clock_jumped=self.jumped)
 
     async def tokens(self):
-        return list(self.store.scan(TOKEN))
+        rows = list(self.store.scan(TOKEN))
+        self.after_reading()
+        return rows
 
     async def backup(self, path: Path):
         if self.raises is not None:
