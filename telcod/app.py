@@ -8,7 +8,7 @@ unbind, close (CLI-1).
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import SystemRandom
 from ssl import SSLContext
@@ -22,6 +22,7 @@ import handlers
 from telcod import __version__, log
 from telcod.clock import Clock, ClockGuard, SystemClock
 from telcod.days import HOUR_MS
+from telcod.dispatch import Route
 from telcod.engine import Batcher, BatchStats, Engine
 from telcod.errors import NotStarted, TelcodError
 from telcod.metrics import Metrics
@@ -88,7 +89,7 @@ class Daemon:
         settings: What to open and where to listen.
         clock: The time; tests move their own.
         told: Gets a line when a link is bound, HTTP listens, and at the end.
-        links: Made from the settings unless tests give their own.
+        routes: What each request leads to; tests put rows of their own among them.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Daemon:
         *,
         clock: Clock | None = None,
         told: Callable[[str], None] = lambda line: None,
+        routes: Mapping[str, Route] = handlers.ROUTES,
     ) -> None:
         self.settings: Final = settings
         self.clock: Final = clock or SystemClock()
@@ -106,6 +108,7 @@ class Daemon:
         )
         self.ready: Final = asyncio.Event()
         self._told: Final = told
+        self._routes: Final = routes
         self._started_s: Final = self.clock.monotonic_s()
         self._failed: TelcodError | None = None
         self._reload: Final = asyncio.Event()
@@ -129,7 +132,7 @@ class Daemon:
         store = SqliteStore.open(self.path)
         hashes = PasswordHashes()
         try:
-            batcher = Batcher(store, self.rules, handlers.ROUTES, self.clock, self._vault())
+            batcher = Batcher(store, self.rules, self._routes, self.clock, self._vault())
             boot = self._start_books(batcher)
             self.engine = Engine(
                 batcher,

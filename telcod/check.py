@@ -232,10 +232,10 @@ def _check_entries(store: Scanner, accounts: _Accounts, found: _Found, commit_ms
             found.add("entry chain", f"entry {entry.seq} does not follow from the one before it")
         if not before_ms <= entry.committed_at <= commit_ms:
             found.add("commit clock", f"entry {entry.seq} is out of time")
+        elif entry.business_date != business_date(entry.committed_at):
+            found.add("entry", f"entry {entry.seq} is of another day than {entry.business_date}")
         if entry.amount <= 0 or entry.debit == entry.credit:
             found.add("entry", f"entry {entry.seq} moves nothing")
-        if entry.business_date != business_date(entry.committed_at):
-            found.add("entry", f"entry {entry.seq} is of another day than {entry.business_date}")
         _move(accounts, entry, found)
         if entry.kind.startswith(PACKAGE_KIND):
             charges.add(entry)

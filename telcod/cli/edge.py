@@ -51,13 +51,14 @@ class Edge(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command, and turn what it raises into a sentence."""
+        context = ctx.ensure_object(Context)
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             # click knows what to do; a broken pipe is a reader who has read enough.
             raise
         except Exception as error:  # the edge of the process: nothing half-done goes on
-            if ctx.find_object(Context) is not None and ctx.ensure_object(Context).debug:
+            if context.debug:
                 click.echo("".join(traceback.format_exception(error)), err=True)
             raise told(error) from error
 

@@ -1,5 +1,6 @@
 """The books of a running daemon, over its control socket."""
 
+import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -46,20 +47,15 @@ class RemoteBooks:
         Raises:
             NotStarted: There is a socket that this user may not open.
         """
-        if path is None or not path.is_socket():
+        if path is None or not path.is_socket() or not _listens(path):
             return None
         client = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(path)), base_url="http://telcod", timeout=WAIT_S
         )
         try:
             client.get("/healthz", timeout=PROBE_WAIT_S)
-        except httpx.HTTPError as error:
+        except httpx.HTTPError:
             client.close()
-            if isinstance(_root_of(error), PermissionError):
-                raise NotStarted(
-                    f"the control socket {path} belongs to another user",
-                    what_to_do="Run this as the user that telcod runs as.",
-                ) from error
             return None
         return cls(client)
 
@@ -175,7 +171,17 @@ def _segment(text: str) -> str:
     return quote(text, safe="")
 
 
-def _root_of(error: BaseException) -> BaseException:
-    while (cause := error.__cause__ or error.__context__) is not None:
-        error = cause
-    return error
+def _listens(path: Path) -> bool:
+    """Whether anybody listens on a socket; asked without httpx, which leaves a refused one open."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PROBE_WAIT_S)
+        try:
+            probe.connect(str(path))
+        except PermissionError as error:
+            raise NotStarted(
+                f"the control socket {path} belongs to another user",
+                what_to_do="Run this as the user that telcod runs as.",
+            ) from error
+        except OSError:
+            return False
+    return True

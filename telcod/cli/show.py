@@ -1,6 +1,6 @@
 """How the command line shows things to people: tables, times, money."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -37,7 +37,7 @@ def subscriber_table(data: Data) -> Table:
     return table
 
 
-def token_table(tokens: list[Data]) -> Table:
+def token_table(tokens: Sequence[Data]) -> Table:
     """All tokens, the newest last."""
     table = Table("name", "scope", "made", "revoked", box=None, pad_edge=False)
     for token in sorted(tokens, key=lambda token: token["created_at"]):

@@ -1,4 +1,4 @@
-"""How much a caller may ask, and from where (HTTP-4).  Pure: the time is an argument.
+"""How much a caller may ask, and from where (HTTP-4); the time is an argument.
 
 A token bucket per caller: `burst` calls at once, `rate_per_s` over time.  The table of callers is
 bounded: names of tokens are few, and the longest idle one goes first.

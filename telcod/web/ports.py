@@ -1,4 +1,4 @@
-"""What the HTTP door needs of the daemon behind it.  Pure.
+"""What the HTTP door needs of the daemon behind it.
 
 `telcod.app` implements `Backend`; tests have a fake one held to the same protocol.
 """

@@ -1,4 +1,4 @@
-"""What a bearer token lets its holder do (CLI-7).  Pure."""
+"""What a bearer token lets its holder do (CLI-7)."""
 
 from enum import StrEnum
 

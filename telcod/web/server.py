@@ -7,10 +7,9 @@ handlers: `stop` is called by who has them.
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Generator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -23,6 +22,9 @@ from telcod.web.gate import Gate
 from telcod.web.limits import AllowList, WebLimits
 from telcod.web.ports import Backend
 from telcod.web.sockets import BACKLOG, control_socket_path, peer_user, tcp_socket, unix_socket
+
+if TYPE_CHECKING:
+    import socket
 
 __all__ = ["WebLimits", "WebServer", "control_socket_path"]
 

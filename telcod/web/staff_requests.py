@@ -1,4 +1,4 @@
-"""The requests that staff and the command line make, and what their answers mean.  Pure.
+"""The requests that staff and the command line make, and what their answers mean.
 
 One place for both doors: the HTTP routes, and the command line on a file that no daemon serves.
 The same act has the same key and actor on either way, so a repeat by the other is known as one.

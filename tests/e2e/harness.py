@@ -13,11 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import structlog
 
+import handlers
 from telcod import log
 from telcod.app import Daemon
+from telcod.billing.accounts import main_account
 from telcod.rows import ACCOUNT, LIST_ENTRY, MO, OUTBOX_SMS, OutboxState
 from telcod.settings import FILE_NAME, load
 from telcod.simulator.watch import WAIT_S, Watch
@@ -104,6 +105,7 @@ class Telcod:
         self.log: Any = None
         self.daemon: Any = None
         self._clock = clock
+        self._routes = routes or handlers.ROUTES
         self._stop = asyncio.Event()
         self._running: Any = None
 
@@ -120,7 +122,9 @@ class Telcod:
         self.log = self.log or Log(self.watch)
         log.configure(level="debug", stream=self.log, cached=False)
         self._stop.clear()
-        self.daemon = Daemon(load(self.path, {}), clock=self._clock, told=self._tell)
+        self.daemon = Daemon(
+            load(self.path, {}), clock=self._clock, told=self._tell, routes=self._routes
+        )
         self._running = asyncio.create_task(self.daemon.run(self._stop))
         ready = asyncio.create_task(self.daemon.ready.wait())
         await asyncio.wait((ready, self._running), return_when=asyncio.FIRST_COMPLETED)
@@ -173,17 +177,14 @@ class Telcod:
         return await self.rows(OUTBOX_SMS)
 
     async def balance(self, msisdn):
-        [row] = [row for row in await self.rows(ACCOUNT) if row.id == msisdn]
+        [row] = [row for row in await self.rows(ACCOUNT) if row.id == main_account(msisdn)]
         return row.posted
 
     async def listed(self, owner):
         return sorted(row.number for row in await self.rows(LIST_ENTRY) if row.owner == owner)
 
-    async def wait_settled(self, count):
-        """Wait until so many texts have been sent or given up, all that there are; their states.
-
-        What became of a text is recorded with a later batch, so each batch is looked at.
-        """
+    async def wait_batches(self, condition):
+        """Wait until a question about the books is answered yes, asked after every batch."""
         batches = asyncio.Event()
         seen = self.daemon.engine.on_batch
 
@@ -193,13 +194,19 @@ class Telcod:
 
         self.daemon.engine.on_batch = on_batch
         async with asyncio.timeout(WAIT_S):
-            while True:
-                rows = await self.outbox()
-                states = [OutboxState(row.state) for row in rows]
-                if len(states) >= count and OutboxState.PENDING not in states:
-                    return states
+            while not await condition():
                 await batches.wait()
                 batches.clear()
+
+    async def wait_settled(self, count):
+        """Wait until so many texts have been sent or given up, all that there are; their states."""
+
+        async def settled():
+            states = [row.state for row in await self.outbox()]
+            return len(states) >= count and OutboxState.PENDING not in states
+
+        await self.wait_batches(settled)
+        return [OutboxState(row.state) for row in await self.outbox()]
 
 
 class TelcodProcess:
@@ -225,6 +232,7 @@ class TelcodProcess:
 
     async def start(self, *, ready=True):
         """Start the process; wait until HTTP listens, unless it is not to come so far."""
+        started = sum("HTTP listens" in line for line in self.out)
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "telcod", "run", "--config", str(self.folder / FILE_NAME)),
@@ -241,7 +249,7 @@ class TelcodProcess:
             self._read(self._process.stderr, self.errors),
         )
         if ready:
-            await self.wait_line("HTTP listens")
+            await self.wait_line("HTTP listens", started + 1)
 
     @property
     def said(self):
@@ -285,8 +293,3 @@ class TelcodProcess:
         while line := await stream.readline():
             lines.append(line.decode())
             self._watch.changed()
-
-
-def changed(row, **values):
-    """The row with other values."""
-    return msgspec.structs.replace(row, **values)

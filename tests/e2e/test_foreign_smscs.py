@@ -1,7 +1,5 @@
 """Telcod against SMSCs that nobody here wrote: the npm package smpp, PyPI's smpp34."""
 
-import contextlib
-
 import pytest
 
 from telcod.rows import OUTBOX_SMS, OutboxState
@@ -38,9 +36,16 @@ async def npm():
 @pytest.fixture
 async def telcod(smsc, tmp_path):
     async with Telcod(tmp_path, link(smsc)) as running:
-        await running.wait_bound()
+        await joined(running, smsc)
         await prepare(running)
         yield running
+
+
+async def joined(telcod, smsc, *, times=1, connections=1):
+    """Wait until both sides say that they are bound, for so many times."""
+    await telcod.wait_bound(times=times)
+    for _ in range(connections):
+        await smsc.next_event("bound")
 
 
 async def prepare(telcod):
@@ -65,11 +70,14 @@ async def texted(smsc, msisdn, text, *, code="1566", **how):
 @pytest.mark.parametrize("bind", ["transceiver", "split"])
 async def test_a_text_is_answered_over_each_kind_of_bind(smsc, tmp_path, bind):
     async with Telcod(tmp_path, link(smsc, bind=bind)) as telcod:
-        await telcod.wait_bound()
-        for _ in range(2 if bind == "split" else 1):
-            await smsc.next_event("bound")
+        await joined(telcod, smsc, connections=2 if bind == "split" else 1)
         await prepare(telcod)
-        assert "chua dang ky goi Payforme" in await texted(smsc, A, "KT")
+        [delivery] = await smsc.send_text(str(A), "1566", "KT")
+        # smpp34 1.5.0 nacks the deliver_sm_resp of a receiver (3.4, table 2-1, allows it).
+        if bind == "transceiver" or smsc.peer is not SMPP34:
+            assert await delivery == 0
+        [text] = await smsc.wait_text(str(A))
+        assert "chua dang ky goi Payforme" in text
     assert telcod.count_told("is bound") == 1
     assert telcod.told[-1] == "telcod has stopped"
 
@@ -129,7 +137,7 @@ async def test_every_keyword_is_answered(smsc, telcod):
 
 
 @pytest.mark.rule("SMPP-3", "KW-1")
-@pytest.mark.parametrize("text", ["Đăng ký", "ĐĂNG KÝ", "đăng\u200b ký gửi 1566 \U0001f44d"[:-2]])
+@pytest.mark.parametrize("text", ["Đăng ký", "ĐĂNG KÝ", "đăng\u200b ký gửi 1566"])
 async def test_vietnamese_accents_in_ucs_2_do_not_matter(smsc, telcod, text):
     assert "mien phi dung thu" in await texted(smsc, A, text)
     assert [row.text for row in await telcod.journal()] == [text]
@@ -150,7 +158,7 @@ async def test_vietnamese_accents_in_ucs_2_do_not_matter(smsc, telcod, text):
 )
 async def test_long_texts_pass_both_ways(smsc, tmp_path, long, order, sent_as):
     async with Telcod(tmp_path, link(smsc, long_text=sent_as)) as telcod:
-        await telcod.wait_bound()
+        await joined(telcod, smsc)
         await prepare(telcod)
         got = await texted(smsc, A, LONG_LIST, long=long, order=order)
         assert got.startswith("Da them vao blacklist: 0903000100, 0903000101")
@@ -163,8 +171,7 @@ async def test_long_texts_pass_both_ways(smsc, tmp_path, long, order, sent_as):
 
 @pytest.mark.rule("SMPP-3")
 async def test_a_long_text_in_ucs_2_passes_and_its_pieces_may_come_twice(smsc, telcod):
-    text = LONG_LIST.replace("B ", "b đ ", 1).replace(" đ", "")  # Two parts of UCS-2 or more.
-    got = await texted(smsc, A, text, data_coding=8, order=(2, 0, 2, 1, 3))
+    got = await texted(smsc, A, LONG_LIST, data_coding=8, order=(2, 0, 2, 1, 3))
     assert got.startswith("Da them vao blacklist")
     assert await telcod.listed(A) == list(NUMBERS)
 
@@ -193,7 +200,7 @@ async def test_parts_of_one_text_may_come_over_two_links(npm, tmp_path):
 @pytest.mark.rule("SMPP-6")
 async def test_enquire_link_is_answered_and_sent(smsc, tmp_path):
     async with Telcod(tmp_path, link(smsc, enquire_link_s=1)) as telcod:
-        await telcod.wait_bound()
+        await joined(telcod, smsc)
         if smsc.can("enquire_link"):
             await smsc.enquire_link()
         frames = []
@@ -216,7 +223,7 @@ async def test_an_unbind_of_the_smsc_is_answered_and_the_link_comes_back(smsc, t
     await smsc.next_event("unbind_resp")
     await smsc.next_event("closed")
     await telcod.wait_told("is no longer bound")
-    await telcod.wait_bound(times=2)
+    await joined(telcod, smsc, times=2)
     assert "chua dang ky" in await texted(smsc, A, "KT")
 
 
@@ -230,46 +237,32 @@ async def test_a_link_that_is_down_at_start_is_bound_when_the_smsc_comes(tmp_pat
             assert telcod.daemon.ready_lacks() == ["no SMPP link is bound"]
             await prepare(telcod)
             await smsc.start()
-            await telcod.wait_bound()
+            await joined(telcod, smsc)
             assert telcod.daemon.ready_lacks() == []
             assert "chua dang ky" in await texted(smsc, A, "KT")
 
 
 @pytest.mark.rule("SMPP-2", "SMPP-5", "SMPP-6")
 async def test_an_smsc_that_dies_in_mid_flow_loses_nothing_and_doubles_nothing(smsc, telcod):
-    texts = {msisdn: f"B {owner}" for msisdn, owner in zip(NUMBERS, reversed(NUMBERS), strict=True)}
-    waiting = {}
-    for count, (msisdn, text) in enumerate(texts.items()):
-        if count == 5:
-            await smsc.next_event("deliver_resp")  # Some are done, some under way.
-            await smsc.die()
-            await smsc.start()
-            await telcod.wait_bound(times=2)
-            await smsc.next_event("bound")
-        [waiting[msisdn]] = await smsc.send_text(str(msisdn), "1566", text)
-    # What a real SMSC does with a text whose answer it never saw.
-    for msisdn, delivery in waiting.items():
-        answered = any(
-            event["event"] == "deliver_resp" and event["id"] == delivery.number
-            for event in smsc.events
-        )
-        if count_before_death(texts, msisdn) and not answered:
-            [again] = await smsc.send_text(str(msisdn), "1566", texts[msisdn])
-            assert await again == 0
-        elif not count_before_death(texts, msisdn):
-            assert await delivery == 0
-    for msisdn in texts:
-        await smsc.wait_text(str(msisdn))
-    assert set(await telcod.wait_settled(len(texts))) == {OutboxState.ACCEPTED}
-    replies = [row.destination for row in await telcod.outbox()]
-    # One whose first answer was told as an event already taken counts twice: it was an honest one.
-    assert sorted(set(replies)) == sorted(map(str, texts))
-    doubled = len(telcod.log.events("text.possibly_doubled"))
-    assert len(smsc.submitted) <= len(replies) + doubled
-
-
-def count_before_death(texts, msisdn):
-    return list(texts).index(msisdn) < 5
+    texts = [(str(msisdn), f"B {msisdn + 1}") for msisdn in NUMBERS]
+    before, after = texts[:8], texts[8:]
+    for msisdn, text in before:
+        await smsc.send_text(msisdn, "1566", text)
+    await smsc.next_event("deliver_resp")  # Some are done now, some under way, some not yet sent.
+    await smsc.die()
+    await smsc.start()
+    await joined(telcod, smsc, times=2)
+    # It cannot know which answers it would have seen, so all of them come again.
+    for msisdn, text in texts:
+        [delivery] = await smsc.send_text(msisdn, "1566", text)
+        assert await delivery == 0
+    for msisdn, _ in texts:
+        await smsc.wait_text(msisdn)
+    assert await telcod.wait_settled(len(texts)) == [OutboxState.ACCEPTED] * len(texts)
+    assert sorted(row.source for row in await telcod.journal()) == sorted(dict(texts))
+    assert sorted(row.destination for row in await telcod.outbox()) == sorted(dict(texts))
+    redelivered = len(telcod.log.events("text.redelivered"))
+    assert 1 <= redelivered <= len(before) < len(before) + len(after)
 
 
 # --------------------------------------------------------------------------- answers to our submits
@@ -287,7 +280,7 @@ async def test_a_throttled_text_comes_a_little_later_and_once(smsc, telcod):
 @pytest.mark.rule("SMPP-5")
 async def test_a_submit_without_an_answer_is_sent_again_and_said_to_be_doubled(smsc, tmp_path):
     async with Telcod(tmp_path, link(smsc, response_wait_s=1)) as telcod:
-        await telcod.wait_bound()
+        await joined(telcod, smsc)
         await prepare(telcod)
         await smsc.answer(None)
         await texted(smsc, A, "KT")
@@ -326,7 +319,7 @@ async def test_a_text_that_is_refused_for_good_is_given_up_and_stops_nobody(smsc
 async def test_a_receipt_is_matched_by_its_message_id(smsc, tmp_path, form):
     limits = {"texts": {"request_receipts": True}}
     async with Telcod(tmp_path, link(smsc), limits=limits) as telcod:
-        await telcod.wait_bound()
+        await joined(telcod, smsc)
         await prepare(telcod)
         await texted(smsc, A, "KT")
         await texted(smsc, B, "KT")
@@ -341,9 +334,7 @@ async def test_a_receipt_is_matched_by_its_message_id(smsc, tmp_path, form):
                     TAGS["receipted_message_id"]: f"{message_id}\0".encode(),
                     TAGS["message_state"]: bytes([code]),
                 }
-            receipt = await smsc.deliver(
-                str(A), "1566", text, esm_class=ESM_RECEIPT, tlvs=tlvs
-            )
+            receipt = await smsc.deliver(str(A), "1566", text, esm_class=ESM_RECEIPT, tlvs=tlvs)
             assert await receipt == 0
         rows = await telcod.rows(OUTBOX_SMS)
         assert [row.state for row in rows] == [OutboxState.DELIVERED, OutboxState.UNDELIVERED]
@@ -359,6 +350,4 @@ async def test_a_text_to_a_short_code_that_is_not_ours_is_refused_for_good(smsc,
     [delivery] = await smsc.send_text(str(A), "9090", "KT")
     assert await delivery == NO_SUCH_NUMBER
     assert await telcod.journal() == []
-    with contextlib.suppress(TimeoutError):
-        await smsc.next_event("submit_sm", wait_s=0)
-        pytest.fail("it was answered")
+    assert smsc.submitted == []

@@ -115,7 +115,7 @@ def test_a_port_that_is_taken_is_said_before_anything_is_served():
 def test_a_wrong_allow_list_is_said_at_start():
     limits = WebLimits(allow_from=("10.0.0",))
     web = WebServer(FakeBackend(), host="127.0.0.1", port=0, control_socket=None, limits=limits)
-    with pytest.raises(NotStarted, match="http.allow_from"):
+    with pytest.raises(NotStarted, match=r"http\.allow_from"):
         web.bind()
 
 

@@ -1,0 +1,52 @@
+"""Which tariff prices a moment, and which files make no book."""
+
+import msgspec
+import pytest
+
+from telcod.billing.tariffs import (
+    PackageTariff,
+    SmsTariff,
+    Tariff,
+    TariffBook,
+    TariffBookError,
+    VoiceTariff,
+)
+from telcod.days import DAY_MS
+
+
+def tariff(name, valid_from_ms, price_vnd=1_000):
+    packages = {"day": PackageTariff(price_vnd, 24)}
+    return Tariff(name, valid_from_ms, packages, VoiceTariff(1_500), SmsTariff(250))
+
+
+OLD, NEW = tariff("old", 100), tariff("new", 200)
+
+
+@pytest.mark.rule("CFG-2")
+@pytest.mark.parametrize(
+    ("ms", "expected"), [(0, OLD), (100, OLD), (199, OLD), (200, NEW), (10**15, NEW)]
+)
+def test_the_newest_tariff_that_is_valid_prices_a_moment(ms, expected):
+    assert TariffBook([NEW, OLD]).at(ms) is expected
+
+
+@pytest.mark.rule("CFG-2")
+@pytest.mark.parametrize(
+    "tariffs", [[], [OLD, tariff("old", 300)], [OLD, tariff("other", 100)]], ids=len
+)
+def test_what_is_no_book_is_refused(tariffs):
+    with pytest.raises(TariffBookError):
+        TariffBook(tariffs)
+
+
+def test_a_changed_price_has_another_fingerprint():
+    assert OLD.fingerprint() == tariff("old", 100).fingerprint()
+    assert OLD.fingerprint() != tariff("old", 100, price_vnd=1_001).fingerprint()
+
+
+@pytest.mark.rule("PKG-1")
+def test_lengths_are_in_hours_and_a_package_costs_something():
+    package = PackageTariff(5_000, 168, trial_h=12)
+    assert (package.period_ms, package.trial_ms) == (7 * DAY_MS, DAY_MS // 2)
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"price_vnd": 0, "period_h": 24}, PackageTariff)

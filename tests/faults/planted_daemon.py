@@ -1,0 +1,65 @@
+"""telcod with something planted in it: `python planted_daemon.py WHAT CONFIG`.  For negative controls.
+
+The product has no switch for any of this; what is planted here replaces a name of the composition
+root before it runs.  `small_wal` is no bug: it only makes checkpoints come often.
+"""
+
+import sys
+from pathlib import Path
+
+from telcod import app
+from telcod.errors import ESME_ROK
+from telcod.rows import COMMAND, META, MO, OUTBOX_SMS
+from telcod.settings import load
+from telcod.smpp.inbox import Inbox
+from telcod.storage import sqlite
+
+SMALL_WAL_PAGES = 20
+TOLD_AFTERWARDS = {COMMAND, META, MO, OUTBOX_SMS}
+
+
+class TwoCommits(sqlite.SqliteStore):
+    """Bug: what a text does is committed first, that it was done in a second transaction."""
+
+    def apply(self, changes, settled):
+        effects = [change for change in changes if change[0] not in TOLD_AFTERWARDS]
+        super().apply(effects, ())
+        super().commit()
+        super().begin()
+        super().apply([change for change in changes if change[0] in TOLD_AFTERWARDS], settled)
+
+
+class HastyInbox(Inbox):
+    """Bug: the SMSC is told that a text is kept when it is queued, not when it is committed."""
+
+    def _post(self, request, ticket):
+        ticket.link.respond(ticket.connection, ticket.sequence, ESME_ROK, data_sm=ticket.data_sm)
+        self._writer.post(request, lambda *_: None)
+
+
+def effect_outside_the_transaction():
+    app.SqliteStore = TwoCommits
+
+
+def acknowledged_before_commit():
+    app.Inbox = HastyInbox
+
+
+def small_wal():
+    sqlite.WAL_PAGES_PER_CHECKPOINT = SMALL_WAL_PAGES
+
+
+PLANTS = {
+    plant.__name__: plant
+    for plant in (effect_outside_the_transaction, acknowledged_before_commit, small_wal)
+}
+
+
+def main():
+    what, config = sys.argv[1:]
+    PLANTS[what]()
+    app.run_daemon(load(Path(config), {}))
+
+
+if __name__ == "__main__":
+    main()
