@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from telcod.billing.ledger import audit_hash
 from telcod.billing.lists import on_net
@@ -73,7 +73,7 @@ def named(tx: Tx, subscriber: Subscriber, key: str) -> str:
 
 def package_terms(
     tx: Tx, subscriber: Subscriber, package: str, price_vnd: int, ends_at: int
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """What each reply that starts or renews a package names (PKG-5)."""
     return {"package": named(tx, subscriber, f"name.{package}"), "price": price_vnd, "end": ends_at}
 

@@ -41,7 +41,8 @@ from telcod.types import Reply, Request, say
 DAY: Final = "day"
 WEEK: Final = "week"
 COMMANDS: Final = {DAY: "DK", WEEK: "DK7"}
-ENDED_UNPAID: Final = "package.ended_unpaid"  # The kind of its text in the outbox, by which `telcod.check` dates the end.
+# The kind of its text in the outbox, by which `telcod.check` dates the end.
+ENDED_UNPAID: Final = "package.ended_unpaid"
 
 
 @for_subscribers

@@ -12,6 +12,7 @@ from handlers.packages import retry_after_topup
 from telcod.billing.accounts import OPENING, SUSPENSE, TOPUP, WRITE_OFF, debt_account, main_account
 from telcod.billing.ledger import Declined, Transfer, open_account, post
 from telcod.billing.lists import numbers_of, on_net
+from telcod.errors import LedgerCorrupt
 from telcod.rows import (
     ACCOUNT,
     LIST_ENTRY,
@@ -252,9 +253,9 @@ def _close(tx: Tx, subscriber: Subscriber) -> None:
         ),
     )
     for table in (SUBSCRIPTION, PAYMENT_PASSWORD, PENDING_CONFIRM):
-        row: Any = tx.get(table, msisdn)  # type: ignore[arg-type]
+        row: Any = tx.get(table, msisdn)
         if row is not None:
-            tx.delete(table, row)  # type: ignore[arg-type]
+            tx.delete(table, row)
     for entry in [*tx.group(LIST_ENTRY, msisdn).values(), *tx.listing(msisdn)]:
         tx.delete(LIST_ENTRY, entry)
 
@@ -304,4 +305,4 @@ def _reopen(request: Request, tx: Tx, subscriber: Subscriber, state: State) -> N
 
 def _must(posted: object) -> None:
     if isinstance(posted, Declined):
-        raise ValueError(f"an opening entry is declined: {posted}")
+        raise LedgerCorrupt(f"an opening entry is declined: {posted}")

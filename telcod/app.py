@@ -97,7 +97,7 @@ class Daemon:
         settings: Settings,
         *,
         clock: Clock | None = None,
-        told: Callable[[str], None] = lambda line: None,
+        told: Callable[[str], None] = lambda _: None,
         routes: Mapping[str, Route] = handlers.ROUTES,
     ) -> None:
         self.settings: Final = settings

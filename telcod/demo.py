@@ -1,8 +1,9 @@
 """telcod to play with: everything on loopback, an embedded database, a simulated SMSC (CLI-2).
 
-What is typed on the terminal goes as a text through the simulated SMSC, over SMPP, through the books and back; nothing
-here takes a short cut.  `check_demo` does the same with a fixed conversation, compares every answer, proves the books and says
-whether all is as it must be (`scripts/run --check`).
+What is typed on the terminal goes as a text through the simulated SMSC, over SMPP, through the
+books and back; nothing here takes a short cut.  `check_demo` does the same with a fixed
+conversation, compares every answer, proves the books and says whether all is as it must be
+(`scripts/run --check`).
 """
 
 import asyncio
@@ -32,6 +33,7 @@ from telcod.text import local_time, money
 from telcod.types import Channel, Request
 
 ANSWER_WAIT_S: Final = 15.0
+DEMO_WAIT_S: Final = 30.0 * 86_400
 
 CONFIG: Final = """
 [store]
@@ -81,7 +83,9 @@ CONVERSATION: Final = (
     Line("0903000001", "1566", "DK", "dung thu"),
     Line("0903000001", "1566", "KT", "dung thu mien phi"),
     Line("0903000001", "1566", "W 0903000002", "Da them vao whitelist: 0903000002"),
-    Line("0903000002", "1566", "b 0903000003, 0912345678", "Khong phai thue bao MobiFone: 0912345678"),
+    Line(
+        "0903000002", "1566", "b 0903000003, 0912345678", "Khong phai thue bao MobiFone: 0912345678"
+    ),
     Line("0903000002", "1566", "Đăng ký 7", "mien phi dung thu"),
     Line("0903000002", "1566", "HUY", "Quy khach da huy goi tuan"),
     Line("0903000002", "1566", "DK7", "gia 5.000d"),
@@ -134,7 +138,11 @@ def _settings(folder: Path, smpp_port: int, http_port: int) -> Settings:
 
 
 async def _start(
-    folder: Path, smsc: SimulatedSmsc, port: int, told: Callable[[str], None], group: asyncio.TaskGroup
+    folder: Path,
+    smsc: SimulatedSmsc,
+    port: int,
+    told: Callable[[str], None],
+    group: asyncio.TaskGroup,
 ) -> tuple[Daemon, asyncio.Event]:
     daemon = Daemon(_settings(folder, smsc.port, port), told=told)
     stop = asyncio.Event()
@@ -209,13 +217,16 @@ async def _type(lines: asyncio.StreamReader, smsc: SimulatedSmsc, console: Conso
 async def _print_answers(smsc: SimulatedSmsc, console: Console) -> None:
     seen: dict[str, int] = {}
     while True:
-        known = {submitted.destination for submitted in smsc.submitted}
+        known = {str(submitted.fields["destination_addr"]) for submitted in smsc.submitted}
         for number in sorted(known):
             for text in smsc.texts_to(number)[seen.get(number, 0) :]:
                 console.print(f"  to 0{number[2:]}: {text}", markup=False, highlight=False)
                 seen[number] = seen.get(number, 0) + 1
-        count = len(smsc.submitted)
-        await smsc.wait_until(lambda count=count: len(smsc.submitted) > count, "a text", wait_s=None)
+        await smsc.wait_until(_more_than(smsc, len(smsc.submitted)), "a text", wait_s=DEMO_WAIT_S)
+
+
+def _more_than(smsc: SimulatedSmsc, count: int) -> Callable[[], bool]:
+    return lambda: len(smsc.submitted) > count
 
 
 async def _converse(folder: Path, console: Console) -> list[str]:
@@ -223,7 +234,9 @@ async def _converse(folder: Path, console: Console) -> list[str]:
     faults: list[str] = []
     with _log_to(folder):
         async with SimulatedSmsc() as smsc, asyncio.TaskGroup() as group:
-            _, stop = await _start(folder, smsc, 0, lambda line: console.print(line, markup=False), group)
+            _, stop = await _start(
+                folder, smsc, 0, lambda line: console.print(line, markup=False), group
+            )
             for line in CONVERSATION:
                 faults += await _exchange(line, smsc, console)
             stop.set()

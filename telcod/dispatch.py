@@ -39,7 +39,7 @@ class Args(StrEnum):
     NUMBERS_ALL_OR_NONE = "numbers_all_or_none"
     LANGUAGE = "language"
     CODE_OR_NONE = "code_or_none"
-    PASSWORD = "password"
+    PASSWORD = "password"  # noqa: S105  # The name of a kind of argument.
     NOT_FROM_TEXT = "not_from_text"
 
 
@@ -246,7 +246,8 @@ def _table(
             squeezed = spelling.replace(" ", "")
             if not _KEYWORD.fullmatch(spelling) or len(spelling.split(" ")) > KEYWORD_WORDS_MAX:
                 problems.append(
-                    f"{code}: {word!r} of {name!r} is not a keyword: capitals and digits, three words at most"
+                    f"{code}: {word!r} of {name!r} is not a keyword: "
+                    "capitals and digits, three words at most"
                 )
             elif squeezed in table:
                 problems.append(

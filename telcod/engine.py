@@ -255,7 +255,7 @@ class Batcher:
             text = self._render(tx, request, reply)
         except (TelcodError, LedgerCorrupt):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # The edge of one message (STYLE 20).
             tx.undo(mark)
             reply = _quarantine(tx, request, error)
             text = self._render(tx, request, reply)
@@ -423,9 +423,9 @@ class Engine:
         self._settle_timer: asyncio.TimerHandle | None = None
         self.failed: TelcodError | None = None
         self.full = False
-        self.on_outbox: Callable[[Sequence[OutboxSms]], None] = lambda rows: None
-        self.on_failed: Callable[[TelcodError], None] = lambda error: None
-        self.on_batch: Callable[[BatchStats], None] = lambda stats: None
+        self.on_outbox: Callable[[Sequence[OutboxSms]], None] = lambda _: None
+        self.on_failed: Callable[[TelcodError], None] = lambda _: None
+        self.on_batch: Callable[[BatchStats], None] = lambda _: None
 
     @property
     def waiting(self) -> int:
@@ -551,7 +551,7 @@ class Engine:
                 failed = error if isinstance(error, TelcodError) else StoreFailed(str(error))
                 self._tell(items, [Unavailable(str(error))] * len(items), (), None, failed=failed)
                 return
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  # The edge of the process: nothing goes on.
                 _log.exception("writer.crashed")
                 self._tell(
                     items,
@@ -610,7 +610,7 @@ class Engine:
         results: Sequence[Any],
         outbox: Sequence[OutboxSms],
         stats: BatchStats | None,
-        full: bool,
+        full: bool,  # noqa: FBT001  # call_soon_threadsafe passes by position.
         failed: TelcodError | None,
     ) -> None:
         self._waiting -= len(items)

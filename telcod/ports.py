@@ -66,10 +66,7 @@ class Store(Protocol):
         """Outgoing texts still to be sent, by number above `after`."""
 
     def sms_by_message_id(self, link: str, message_id: str) -> list[tuple[int, int, int]]:
-        """(number, state, attempts)
-
-        of texts sent over a link under this id, that asked for a receipt (SMPP-4).
-        """
+        """Number, state and attempts of texts sent under this id that asked for a receipt."""
 
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """(msisdn, period) of subscriptions whose `next_at` has come, the longest due first."""

@@ -8,6 +8,7 @@ savepoints (DESIGN 4).  Nothing is written before the engine hands `changes()` t
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
@@ -25,8 +26,6 @@ from telcod.rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from telcod.rules import Rules
 
 R = TypeVar("R", bound=Row)
@@ -120,10 +119,7 @@ class Tx:
         rows = self._rows[table.index]
         row = rows.get(key, _ABSENT)
         if row is _ABSENT:
-            row = None
-            for row in self._loader.load(table, (key,)):
-                pass
-            rows[key] = row
+            row = rows[key] = next(iter(self._loader.load(table, (key,))), None)
         return row  # type: ignore[no-any-return]
 
     def prefetch(self, table: Table[Any], keys: Iterable[Any]) -> None:

@@ -9,7 +9,7 @@ from rich.table import Table
 from telcod.cli.edge import Context
 from telcod.cli.options import common
 from telcod.cli.show import console, when
-from telcod.errors import Unavailable
+from telcod.errors import EXIT_NOT_FINE, Unavailable
 
 if TYPE_CHECKING:
     from telcod.cli.remote import RemoteBooks
@@ -44,12 +44,20 @@ def run(context: Context, form: str | None) -> None:
 @click.command()
 @click.option("--port", default=DEMO_PORT, show_default=True, help="Where the page listens.")
 @click.option("--open/--no-open", "open_page", default=False, help="Open the page in a browser.")
+@click.option("--check", "check_only", is_flag=True, help="Hold a conversation, prove the books.")
 @common
-def demo(port: int, *, open_page: bool) -> None:
-    """Run everything on this machine, with simulated networks and some subscribers."""
-    from telcod.demo import run_demo  # noqa: PLC0415
+def demo(port: int, *, open_page: bool, check_only: bool) -> None:
+    """Run everything on this machine, with simulated networks and some subscribers.
 
-    run_demo(port=port, open_page=open_page)
+    With --check, a fixed conversation goes through SMPP and is shown with the books after it; exit
+    code 0 only if all is as it must be.
+    """
+    from telcod.demo import check_demo, run_demo  # noqa: PLC0415
+
+    if not check_only:
+        run_demo(port=port, open_page=open_page)
+    elif not check_demo():
+        raise click.exceptions.Exit(EXIT_NOT_FINE)
 
 
 @click.command()

@@ -151,9 +151,22 @@ def make_books(path: Path, subscribers: int) -> Path:
         for at in range(subscribers):
             account = main_account(FIRST_MSISDN + at)
             entry = Entry(
-                at + 1, OPENING, account, OPENING_VND, "opening", f"opening:{FIRST_MSISDN + at}", now_ms, now_ms, today, "", None,
-                at, 0, head, b"",
-            )  # fmt: skip
+                seq=at + 1,
+                debit=OPENING,
+                credit=account,
+                amount=OPENING_VND,
+                kind="opening",
+                command=f"opening:{FIRST_MSISDN + at}",
+                event_at=now_ms,
+                committed_at=now_ms,
+                business_date=today,
+                tariff="",
+                reverses=None,
+                debit_prev=at,
+                credit_prev=0,
+                prev_hash=head,
+                hash=b"",
+            )
             head = entry_hash(entry)
             yield (*tuple(getattr(entry, name) for name in Entry.__struct_fields__[:-1]), head)
 
@@ -235,7 +248,8 @@ def _run(
         loader.wait()
     if not line:
         raise click.ClickException(
-            f"the load ended without a report; telcod said:\n{(folder / 'log').read_text()[-2_000:]}"
+            "the load ended without a report; telcod said:\n"
+            + (folder / "log").read_text()[-2_000:]
         )
     report = json.loads(line)
     shutil.rmtree(folder)
@@ -259,8 +273,8 @@ def _rss_mb(pid: int) -> int:
 
 def _show(result: dict[str, Any]) -> None:
     table = Table(
-        title=f"texts through SMPP, {result['subscribers']:,} subscribers, {result['cores']} cores, "
-        f"one durable commit here: {result['commit_ms']} ms"
+        title=f"texts through SMPP, {result['subscribers']:,} subscribers, "
+        f"{result['cores']} cores, one durable commit here: {result['commit_ms']} ms"
     )
     for name in (
         "window",

@@ -77,7 +77,7 @@ class Connection(asyncio.Protocol):
         except wire.StreamBrokenError as error:
             self._owner.broken(self, str(error))
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  # asyncio's.
         """Tell the SMSC, once, however the end came."""
         self.open = False
         self._owner.lost(self)

@@ -8,7 +8,7 @@ their evidence in the books, and hands messages to the inbox and answers to the 
 import asyncio
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
@@ -16,11 +16,13 @@ from telcod.clock import Clock
 from telcod.errors import ESME_RX_T_APPN, TelcodError
 from telcod.metrics import Metrics
 from telcod.rows import MO, SMSC_CONNECTION, MoRow, SmscConnection
-from telcod.smpp.inbox import Inbox
 from telcod.smpp.link import Link
 from telcod.smpp.pdu import DataSm, DeliverSm
 from telcod.smpp.redelivery import DOUBT_S, Redelivery
 from telcod.smpp.sender import Reader, Sender
+
+if TYPE_CHECKING:
+    from telcod.smpp.inbox import Inbox
 
 BOOT_SHIFT: Final = 20
 TICK_S: Final = 1.0
@@ -147,7 +149,7 @@ class Gateway:
         """
         try:
             self.inbox.take(link, connection, sequence, body)
-        except Exception:
+        except Exception:  # noqa: BLE001  # The edge of one message (STYLE 20).
             _log.exception("text.broke", link=link.name)
             link.respond(connection, sequence, ESME_RX_T_APPN, data_sm=isinstance(body, DataSm))
 
@@ -163,7 +165,7 @@ class Gateway:
         """See `LinkEvents.on_ready`."""
         self.sender.on_ready(link)
 
-    def on_connection(self, link: Link, connection: int, up: bool) -> None:
+    def on_connection(self, link: Link, connection: int, up: bool) -> None:  # noqa: FBT001  # The protocol's.
         """Evidence: from now on answers are written to this connection, or no more (DESIGN 4)."""
         number = self.connection_id(link, connection)
         now_ms = self._clock.wall_ms()

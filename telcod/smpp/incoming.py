@@ -100,7 +100,9 @@ def identity(body: DeliverSm | DataSm) -> bytes:
 
     Addresses, class, coding, user data with its header, SAR (DESIGN 4).
     """
-    head = f"{body.source_addr}\0{body.destination_addr}\0{body.esm_class & ~3}\0{body.data_coding}\0".encode()
+    esm_class = body.esm_class & ~EsmClass.MODE_MASK
+    said = f"{body.source_addr}\0{body.destination_addr}\0{esm_class}\0{body.data_coding}\0"
+    head = said.encode()
     sar = _sar(body) if body.tlvs else None
     return b"%b%b\0%b" % (
         head,

@@ -74,7 +74,7 @@ class LinkEvents(Protocol):
     def on_ready(self, link: "Link") -> None:
         """Take it that there is room again, after `submit` or `can_submit` said no, or a bind."""
 
-    def on_connection(self, link: "Link", connection: int, up: bool) -> None:  # Fixed.
+    def on_connection(self, link: "Link", connection: int, up: bool) -> None:  # noqa: FBT001  # Fixed.
         """Take it that a connection is bound, or that a bound one is gone.
 
         When it is gone, the unknown submits have been told before.
@@ -393,7 +393,7 @@ class Link:
             self._log_end(connection, f"connection lost: {error}")
         if connection.bound_at is not None:
             _LOG.info("link.closed", link=self.name, connection=number, kind=connection.kind)
-            self._events.on_connection(self, number, False)  # The protocol's.
+            self._events.on_connection(self, number, False)  # noqa: FBT003  # The protocol's.
         if self._drained is not None:
             self._check_drained()
 
@@ -412,7 +412,7 @@ class Link:
         if connection.kind is not BindKind.RECEIVER:
             self._sender = connection
             self._starved = True
-        self._events.on_connection(self, connection.number, True)  # As above.
+        self._events.on_connection(self, connection.number, True)  # noqa: FBT003  # As above.
 
     def _on_bind_refused(self, connection: Connection, event: BindRefused) -> None:
         already_bound = event.status == CommandStatus.ESME_RALYBND

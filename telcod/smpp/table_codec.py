@@ -151,7 +151,7 @@ def encode_body(body: Body) -> bytes:
     layout = LAYOUTS[COMMAND_IDS[type(body)]]
     parts = [_WRITERS[field.kind](field, getattr(body, field.name)) for field in layout.fields]
     if layout.tlvs:
-        tlvs: tuple[Tlv, ...] = getattr(body, "tlvs")  # Not every Body has it.
+        tlvs: tuple[Tlv, ...] = getattr(body, "tlvs")  # noqa: B009  # Not every Body has it.
         short_message = getattr(body, "short_message", None)
         if short_message and tlv_or_none(tlvs, TlvTag.MESSAGE_PAYLOAD) is not None:
             raise ValueError("short_message: not together with message_payload (3.2.3)")

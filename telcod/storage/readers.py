@@ -19,7 +19,10 @@ _OUTBOX_COLUMNS: Final = ", ".join(OUTBOX_SMS.columns)
 _PENDING: Final = (
     f"SELECT {_OUTBOX_COLUMNS} FROM outbox_sms WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?"
 )
-_DUE: Final = "SELECT msisdn, period_no FROM subscription WHERE next_at > 0 AND next_at <= ? ORDER BY next_at LIMIT ?"
+_DUE: Final = (
+    "SELECT msisdn, period_no FROM subscription "
+    "WHERE next_at > 0 AND next_at <= ? ORDER BY next_at, msisdn LIMIT ?"
+)
 
 
 class SqliteReader:

@@ -31,7 +31,33 @@ JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
 HASHED: Final = (ENTRY, AUDIT)
 FIRST_HASH: Final = bytes(32)
 
-_SETTLE: Final = "UPDATE outbox_sms SET state = ?, attempts = ?, done_at = ?, link = ?, message_id = ? WHERE seq = ?"
+_SETTLE: Final = """
+    UPDATE outbox_sms SET state = ?, attempts = ?, done_at = ?, link = ?, message_id = ?
+    WHERE seq = ?
+"""
+# Numbers grow with time, so the oldest rows come first: only a slice of them is looked at, never
+# the whole table.  The
+# newest row stays, because the next number is found by it.
+_PRUNE_PARTS: Final = "DELETE FROM mo_part WHERE at < :before"
+_PRUNE_MO: Final = """
+    DELETE FROM mo WHERE seq IN (
+        SELECT seq FROM (SELECT seq, at FROM mo ORDER BY seq LIMIT :most) WHERE at < :before
+    ) AND seq < (SELECT MAX(seq) FROM mo)
+"""
+_PRUNE_OUTBOX: Final = """
+    DELETE FROM outbox_sms WHERE seq IN (
+        SELECT seq FROM (SELECT seq, at, state FROM outbox_sms ORDER BY seq LIMIT :most)
+        WHERE at < :before AND state <> 0
+    ) AND seq < (SELECT MAX(seq) FROM outbox_sms)
+"""
+_BY_MESSAGE_ID: Final = """
+    SELECT seq, state, attempts FROM outbox_sms
+    WHERE message_id = ? AND message_id <> '' AND link = ? ORDER BY seq
+"""
+_DUE: Final = """
+    SELECT msisdn, period_no FROM subscription
+    WHERE next_at > 0 AND next_at <= ? ORDER BY next_at, msisdn LIMIT ?
+"""
 # The last two are what the driver says of an int beyond 64 bits and of half a surrogate pair.
 _ERRORS: Final = (sqlite3.Error, OverflowError, UnicodeEncodeError)
 _JSON_NUL: Final = "\\u0000"
@@ -60,8 +86,10 @@ class _Sql:
             else "DO NOTHING"
         )
         self.select_one: Final = f"SELECT {names} FROM {table.name} WHERE {where}"
-        self.select_many: Final = f"SELECT {names} FROM {table.name} WHERE {table.key[0]} IN (SELECT value FROM json_each(?))"
-        self.select_group: Final = f"SELECT {names} FROM {table.name} WHERE {table.group} IN (SELECT value FROM json_each(?))"
+        select = f"SELECT {names} FROM {table.name}"
+        among = "IN (SELECT value FROM json_each(?))"
+        self.select_many: Final = f"{select} WHERE {table.key[0]} {among}"
+        self.select_group: Final = f"{select} WHERE {table.group} {among}"
         self.insert: Final = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"
         self.put: Final = f"{self.insert} ON CONFLICT ({', '.join(table.key)}) {on_conflict}"
         self.delete: Final = f"DELETE FROM {table.name} WHERE {where}"
@@ -180,21 +208,13 @@ class SqliteStore:
     def prune(self, *, before_ms: int, parts_before_ms: int, most: int) -> int:
         """See `Store.prune`."""
         gone = 0
-        for statement, limit_ms in (
-            ("DELETE FROM mo_part WHERE at < ?", parts_before_ms),
-            (
-                "DELETE FROM mo WHERE seq IN (SELECT seq FROM mo WHERE at < ? "
-                f"AND seq < (SELECT MAX(seq) FROM mo) ORDER BY seq LIMIT {int(most)})",
-                before_ms,
-            ),
-            (
-                "DELETE FROM outbox_sms WHERE seq IN (SELECT seq FROM outbox_sms WHERE at < ? AND state <> 0 "
-                f"AND seq < (SELECT MAX(seq) FROM outbox_sms) ORDER BY seq LIMIT {int(most)})",
-                before_ms,
-            ),
+        for sql, limit_ms in (
+            (_PRUNE_PARTS, parts_before_ms),
+            (_PRUNE_MO, before_ms),
+            (_PRUNE_OUTBOX, before_ms),
         ):
             try:
-                gone += self._db.execute(statement, (limit_ms,)).rowcount
+                gone += self._db.execute(sql, {"before": limit_ms, "most": most}).rowcount
             except sqlite3.Error as error:
                 self._fail(error)
         return gone
@@ -237,13 +257,13 @@ class SqliteStore:
 
     def sms_by_message_id(self, link: str, message_id: str) -> list[tuple[int, int, int]]:
         """See `Store.sms_by_message_id`."""
-        sql = "SELECT seq, state, attempts FROM outbox_sms WHERE message_id = ? AND message_id <> '' AND link = ? ORDER BY seq"
-        return [(row[0], row[1], row[2]) for row in self._db.execute(sql, (message_id, link))]
+        return [
+            (row[0], row[1], row[2]) for row in self._db.execute(_BY_MESSAGE_ID, (message_id, link))
+        ]
 
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """See `Store.due_subscriptions`."""
-        sql = "SELECT msisdn, period_no FROM subscription WHERE next_at > 0 AND next_at <= ? ORDER BY next_at, msisdn LIMIT ?"
-        return [(row[0], row[1]) for row in self._db.execute(sql, (now_ms, most))]
+        return [(row[0], row[1]) for row in self._db.execute(_DUE, (now_ms, most))]
 
     def _sql_of(self, table: Table[Any]) -> _Sql:
         sql = self._sql.get(table)
@@ -282,7 +302,8 @@ def migrate(db: sqlite3.Connection) -> list[str]:
     files = _migrations()
     if version > len(files):
         raise StoreFailed(
-            f"the database has schema {version}, this telcod knows {len(files)}: use the newer telcod"
+            f"the database has schema {version}, this telcod knows {len(files)}: "
+            "use the newer telcod"
         )
     if version == 0 and db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]:
         raise StoreFailed("the file is an SQLite database, but not one of telcod's")
@@ -315,14 +336,15 @@ def _lock(path: Path) -> int:
     if os.read(lock_fd, 1) and not path.exists():
         os.close(lock_fd)
         raise StoreFailed(
-            f"{path} is gone, but {lock_path.name} says it existed: restore it, or remove {lock_path.name} to begin anew"
+            f"{path} is gone, but {lock_path.name} says it existed: "
+            f"restore it, or remove {lock_path.name} to begin anew"
         )
     return lock_fd
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
-    os.chmod(path, 0o600)
+    path.chmod(0o600)
     mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     db.execute("PRAGMA synchronous = FULL")
     db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
@@ -333,7 +355,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     synchronous = db.execute("PRAGMA synchronous").fetchone()[0]
     if mode != "wal" or synchronous != 2:
         raise StoreFailed(
-            f"{path}: asked for WAL and synchronous=FULL, got {mode} and {synchronous}: is it a network disk?"
+            f"{path}: asked for WAL and synchronous=FULL, got {mode} and {synchronous}: "
+            "is it a network disk?"
         )
     return db
 

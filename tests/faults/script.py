@@ -216,8 +216,8 @@ class Crowd:
         text, verdict = self._dice.choice(
             (
                 (f"SAI CU PHAP {self._serial}", "text.unknown_payforme"),
-                (f"HUY {self._serial}", "usage.huy"),
-                (f"NN {self._serial}", "usage.nn"),
+                (f"HUY X{self._serial}", "usage.huy"),
+                (f"NN X{self._serial}", "usage.nn"),
             )
         )
         if state.wrong >= WRONG_ANSWERED_MAX:

@@ -1,0 +1,372 @@
+"""Kill telcod again and again on the same file, and see that each text was done and answered once.
+
+A sweep is a row of lives.  Before each one a crowd has written more texts than can be in flight;
+during it telcod dies somewhere; after it a copy of the file is read, as it lies on the disk, and
+compared with what the SMSC saw and what the model says.  Whatever does not fit is a complaint.
+"""
+
+import asyncio
+import shutil
+import signal
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+import handlers
+from telcod.billing.accounts import main_account
+from telcod.check import check_books
+from telcod.clock import SystemClock
+from telcod.engine import Batcher
+from telcod.rows import (
+    ACCOUNT,
+    LIST_ENTRY,
+    MO,
+    OUTBOX_SMS,
+    PAYMENT_PASSWORD,
+    PERIOD,
+    QUARANTINE,
+    SUBSCRIBER,
+    SUBSCRIPTION,
+    OutboxState,
+)
+from telcod.simulator.smsc import SimulatedSmsc
+from telcod.simulator.smsc_behaviour import Behaviour
+from telcod.storage.sqlite import SqliteStore
+from telcod.types import Answer, Channel, Request
+from telcod.vault import Vault
+from tests.e2e.harness import DATABASE, link, write_settings
+from tests.faults.process import START_S, TRACED_START_S, Injection, TelcodProcess
+from tests.faults.script import WAITING, Crowd
+from tests.world import shipped_rules
+
+WINDOW = 20
+TEXTS_PER_LIFE = 160
+LIFE_S = 40.0
+KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}
+RECORDED_S = 2.0
+"""An answer of the SMSC is in the books after 20 ms and a commit; this is that, on a busy machine."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment of the conversation: the n-th PDU of a name came in at the SMSC.
+
+    `before`: telcod dies before the SMSC has answered it; else just after.
+    """
+
+    command: str
+    count: int
+    before: bool = False
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where telcod dies: at a system call, or at a moment of the conversation."""
+
+    injection: Injection | None = None
+    moment: Moment | None = None
+
+    def __str__(self):
+        return str(self.injection or self.moment)
+
+
+def kill_at_call(call, count, *, path=None):
+    """Die before the `count`-th such call of any one thread."""
+    return Point(injection=Injection(call, "signal=KILL", str(count), path))
+
+
+def kill_at_moment(command, count, *, before=False):
+    """Die when the SMSC has read the `count`-th such PDU of this life."""
+    return Point(moment=Moment(command, count, before))
+
+
+class WatchedSmsc(SimulatedSmsc):
+    """An SMSC that does something at a moment, and knows when it took each text."""
+
+    def __init__(self):
+        super().__init__(behaviour=Behaviour(window=WINDOW))
+        self.taken_at = []  # Of each of `submitted`: the loop's time.
+        self._moment, self._act_then, self._seen = None, None, Counter()
+
+    def at(self, moment, act):
+        """Do `act` at a moment, counted from now."""
+        self._moment, self._act_then, self._seen = moment, act, Counter()
+
+    def received(self, connection, pdu):
+        self._seen[pdu.command] += 1
+        due = self._moment is not None and (self._moment.command, self._moment.count) == (
+            pdu.command,
+            self._seen[pdu.command],
+        )
+        if due and self._moment.before:
+            self._act_then()
+        super().received(connection, pdu)
+        now = asyncio.get_running_loop().time()
+        self.taken_at += [now] * (len(self.submitted) - len(self.taken_at))
+        if due and not self._moment.before:
+            self._act_then()
+
+
+def open_books(path, crowd):
+    """A file with the crowd's subscribers in it."""
+    store = SqliteStore.open(path)
+    batcher = Batcher(store, shipped_rules(), handlers.ROUTES, SystemClock(), Vault(bytes(32)))
+    body = {"lines": crowd.subscriber_lines()}
+    (answer,) = batcher.run([Request("staff.import", channel=Channel.STAFF, body=body)]).results
+    store.close()
+    assert isinstance(answer, Answer), answer
+
+
+class Sweep:
+    """Lives and deaths of telcod on one file.  `async with Sweep(folder) as sweep:`."""
+
+    def __init__(self, folder, *, seed=1, plant=""):
+        self.path = folder / DATABASE
+        self.complaints = []
+        self.lives = 0
+        self.missed = 0  # Points that a life ended without coming to.
+        self.resent = 0  # Texts out that went twice, as they may.
+        self.slowest_start_s = 0.0
+        self.smsc = WatchedSmsc()
+        self._folder = folder
+        self._plant = plant
+        self._crowd = Crowd(seed)
+        self._texts = defaultdict(list)  # By sender: (text, what the SMSC sent for it).
+        self._pdus = []
+        self._submits_seen = 0
+        self._copies = Counter()  # Of each part of each text out: how often the SMSC has it.
+        self._words = {}
+        self._settled = set()  # Texts out that the books knew to be sent when telcod last died.
+
+    async def __aenter__(self):
+        await self.smsc.start()
+        open_books(self.path, self._crowd)
+        self._config = write_settings(self._folder, link(self.smsc))
+        return self
+
+    async def __aexit__(self, *_):
+        await self.smsc.stop(abrupt=True)
+
+    async def kill(self, points):
+        """Live through a row of points; stops at the first complaint."""
+        for point in points:
+            await self._live(point)
+            if self.complaints:
+                return
+
+    async def finish(self):
+        """Two lives that end well: everything is done, and what was sent does not go out again."""
+        for _ in range(2):
+            if not self.complaints:
+                self._write(WINDOW)
+                await self._live(None)
+
+    # -- one life
+
+    def _write(self, count):
+        for _ in range(count):
+            text = self._crowd.write()
+            pdus = self.smsc.send_text(str(text.sender), text.short_code, text.text)
+            self._texts[text.sender].append((text, pdus))
+            self._pdus += pdus
+
+    async def _live(self, point):
+        """Start, let texts flow, and die at the point; without one, stop when all is done."""
+        self.lives += 1
+        if point is not None:
+            self._write(max(0, TEXTS_PER_LIFE - self.smsc.waiting))
+        injection = point and point.injection
+        loop = asyncio.get_running_loop()
+        process = TelcodProcess(
+            self._config,
+            self._folder / "said.log",
+            injection=injection,
+            plant=self._plant,
+            changed=self.smsc.watch.changed,
+        )
+        begun_s = loop.time()
+        async with process:
+            self.smsc.at(point and point.moment, process.kill)
+            await self._until(process, self.smsc.bound, wait_s=TRACED_START_S)
+            start_s = loop.time() - begun_s
+            await self._until(process, self._is_quiet, wait_s=LIFE_S)
+            if process.returncode is None:
+                self.missed += point is not None
+                await self._until(process, self._is_recorded, wait_s=LIFE_S)
+            if injection is None:
+                self.slowest_start_s = max(self.slowest_start_s, start_s)
+            (process.terminate if point is None else process.kill)()
+            returncode = await process.exited(wait_s=LIFE_S)
+        died_s = loop.time()
+        await self.smsc.wait_until(lambda: not self.smsc.connection_count, "the end of the link")
+        if returncode not in (KILLED if point else {0}):
+            self._complain("ended", f"with {returncode}")
+        if injection is None and start_s > START_S:
+            self._complain("start", f"took {start_s:.1f} s")
+        self._look(died_s=died_s, all_done=point is None)
+        self.complaints = [f"{complaint} (died at {point})" for complaint in self.complaints]
+
+    async def _until(self, process, condition, *, wait_s):
+        await self.smsc.wait_until(
+            lambda: process.returncode is not None or condition(),
+            f"its end, or {condition.__name__}",
+            wait_s=wait_s,
+        )
+
+    def _is_quiet(self):
+        return not self.smsc.waiting and all(pdu.settled for pdu in self._pdus[-2 * WINDOW :])
+
+    def _is_recorded(self):
+        """Whether the SMSC has an answer for each text, and has taken it."""
+        expected = sum(text.answered for texts in self._texts.values() for text, _ in texts)
+        return len({key[0] for key in self._part_keys()}) >= expected
+
+    # -- what is in the file, and what the SMSC saw
+
+    def _look(self, *, died_s=0.0, all_done=False):
+        copy = self._folder / "copy" / DATABASE
+        shutil.rmtree(copy.parent, ignore_errors=True)
+        copy.parent.mkdir()
+        for suffix in ("", "-wal"):
+            name = self.path.with_name(self.path.name + suffix)
+            if name.exists():
+                shutil.copy(name, copy.parent)
+        store = SqliteStore.open(copy)
+        try:
+            for violation in check_books(store, tariffs=shipped_rules().tariffs):
+                self._complain("books", f"{violation.invariant}: {violation.what}")
+            for row in store.scan(QUARANTINE):
+                self._complain("quarantine", row.error)
+            done = self._look_at_journal(list(store.scan(MO)), all_done=all_done)
+            self._look_at_subscribers(store, done)
+            self._look_at_answers(store, died_s=died_s, all_done=all_done)
+        finally:
+            store.close()
+
+    def _look_at_journal(self, rows, *, all_done):
+        """Each sender's rows are the beginning of what he wrote; gives how many texts that is."""
+        by_sender = defaultdict(list)
+        for row in rows:
+            by_sender[int(row.source)].append((row.short_code, row.text, row.verdict))
+        self._answered = {
+            row.seq for row in rows if row.verdict not in {WAITING, "silence"}
+        }
+        done = {}
+        for sender, texts in self._texts.items():
+            expected, ends = [], []
+            for text, pdus in texts:
+                expected += [(text.short_code, "", WAITING)] * (len(pdus) - 1)
+                words = text.text if text.kept else ""
+                expected.append((text.short_code, words, text.verdict))
+                ends.append(len(expected))
+            found = by_sender.pop(sender, [])
+            if found != expected[: len(found)]:
+                at = next(i for i, row in enumerate(found) if expected[i : i + 1] != [row])
+                self._complain(
+                    "journal", f"{sender}: {found[at]} instead of {expected[at : at + 1]}"
+                )
+            acknowledged = [pdu for _, pdus in texts for pdu in pdus if pdu.statuses]
+            if any(status for pdu in acknowledged for status in pdu.statuses):
+                self._complain("refused", f"{sender}: {[p.statuses for p in acknowledged]}")
+            if len(acknowledged) > len(found):
+                self._complain(
+                    "lost", f"{sender}: {len(acknowledged)} acknowledged, {len(found)} in the books"
+                )
+            if all_done and len(found) != len(expected):
+                self._complain("lost", f"{sender}: {len(found)} of {len(expected)} in the books")
+            done[sender] = sum(end <= len(found) for end in ends)
+        for sender in by_sender:
+            self._complain("journal", f"{sender} wrote nothing")
+        return done
+
+    def _look_at_subscribers(self, store, done):
+        """Each subscriber has what the texts in the books make, no less and no more."""
+        subscribers = {row.msisdn: row for row in store.scan(SUBSCRIBER)}
+        accounts = {row.id: row for row in store.scan(ACCOUNT)}
+        packages = {row.msisdn: row for row in store.scan(SUBSCRIPTION)}
+        passwords = {row.msisdn for row in store.scan(PAYMENT_PASSWORD)}
+        periods, lists = defaultdict(list), defaultdict(lambda: {"b": set(), "w": set()})
+        for row in store.scan(PERIOD):
+            periods[row.msisdn].append(row.kind)
+        for row in store.scan(LIST_ENTRY):
+            lists[row.owner][row.kind[0]].add(row.number)
+        for number, opening in self._crowd.opening.items():
+            count = done.get(number, 0)
+            state = self._texts[number][count - 1][0].after if count else opening
+            package = packages.get(number)
+            subscriber = subscribers[number]
+            found = {
+                "balance_vnd": accounts[main_account(number)].posted,
+                "language": subscriber.language,
+                "notices": subscriber.notices,
+                "package": package.package if package and package.status == "active" else "",
+                "periods": tuple(periods[number]),
+                "lists": lists[number],
+                "passwords": number in passwords,
+            }
+            for name, value in found.items():
+                wanted = getattr(state, name)
+                if value != (bool(wanted) if name == "passwords" else wanted):
+                    self._complain(
+                        "effect", f"{number} after {count}: {name} is {value}, not {wanted}"
+                    )
+
+    def _part_keys(self):
+        """Of each submit_sm: which text out it is, to whom, and which part."""
+        for submit in self.smsc.submitted:
+            part = submit.concat.number if submit.concat else 1
+            fields = submit.fields
+            yield (fields["user_message_reference"], fields["destination_addr"]), part
+
+    def _look_at_answers(self, store, *, died_s, all_done):
+        """One answer for each text; one sent twice only if the books could not know of the first."""
+        rows = {
+            (row.seq & 0xFFFF, row.destination): row
+            for row in store.scan(OUTBOX_SMS)
+        }
+        replies = Counter(row.mo for row in rows.values())
+        if set(replies) != self._answered or set(replies.values()) > {1}:
+            self._complain("answers", "not one for each text in the books")
+        self._count_submits(rows)
+        pending = {key for key, row in rows.items() if row.state == OutboxState.PENDING}
+        for key, row in rows.items():
+            parts = {part: words for (name, part), words in self._words.items() if name == key}
+            words = "".join(parts[part] for part in sorted(parts))
+            if key not in pending and (row.state != OutboxState.ACCEPTED or words != row.text):
+                self._complain("answers", f"{row} was sent as {words!r}")
+        if all_done and pending:
+            self._complain("answers", f"{len(pending)} still wait")
+        for at in range(self._first_of_life, len(self.smsc.submitted)):
+            key = self._keys[at]
+            if key[0] in pending and died_s - self.smsc.taken_at[at] > RECORDED_S:
+                self._complain("answers", f"{key} was taken long ago, and the books do not know")
+        self._settled = set(rows) - pending
+
+    def _count_submits(self, rows):
+        """Count the copies that came in this life."""
+        self._keys = list(self._part_keys())
+        self._first_of_life, self._submits_seen = self._submits_seen, len(self._keys)
+        in_this_life = Counter(self._keys[self._first_of_life :])
+        for key, count in in_this_life.items():
+            name = key[0]
+            if name not in rows:
+                self._complain("answers", f"{key} left, and is not in the books")
+            if count > 1 or name in self._settled:
+                self._complain("answers", f"{key} was sent again")
+            self.resent += key in self._copies
+        self._copies += in_this_life
+        for at in range(self._first_of_life, self._submits_seen):
+            words = self.smsc.submitted[at].text
+            if self._words.setdefault(self._keys[at], words) != words:
+                self._complain("answers", f"{self._keys[at]} came with other words")
+
+    def _complain(self, about, what):
+        self.complaints.append(f"{about}: {what}")
+
+    def summary(self):
+        """What happened, in a line."""
+        again = sum(max(0, pdu.attempts - 1) for pdu in self._pdus)
+        return (
+            f"{self.lives} lives, {self.missed} points not come to, {len(self._pdus)} messages, "
+            f"{again} sent again by the SMSC, {len(self.smsc.submitted)} texts out, "
+            f"{self.resent} of them again, slowest start {self.slowest_start_s:.2f} s"
+        )
