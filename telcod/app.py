@@ -47,6 +47,9 @@ from telcod.web.ports import BackupDone, LinkStatus, Status
 from telcod.web.server import WebLimits, WebServer, control_socket_path
 
 DRAIN_S: Final = 5.0
+# The loop waits this long at most for the interpreter while the writer runs handlers: with Python's
+# own 5 ms, a batch of texts makes the next one late (scripts/bench sms: p99 a fifth higher).
+SWITCH_S: Final = 0.001
 
 _log = structlog.get_logger("telcod.app")
 
@@ -60,6 +63,7 @@ def run_daemon(settings: Settings) -> None:
         peers.
     """
     log.configure(level=settings.log.level, form=settings.log.format)
+    sys.setswitchinterval(SWITCH_S)
     uvloop.run(_run_with_signals(settings))
 
 

@@ -118,7 +118,10 @@ def entry_hash(entry: Entry) -> bytes:
 
 def audit_hash(line: Audit) -> bytes:
     """SHA-256 over the previous hash and every field of an audit line but the hash itself."""
-    fields = f"{line.seq}|{line.at}|{line.actor}|{line.channel}|{line.action}|{line.subject}|{line.detail}"
+    fields = (
+        f"{line.seq}|{line.at}|{line.actor}|{line.channel}|{line.action}|{line.subject}"
+        f"|{line.detail}"
+    )
     return sha256(line.prev_hash + fields.encode()).digest()
 
 

@@ -171,7 +171,7 @@ class LoadSmsc(asyncio.Protocol):
             out.append(HEADER.pack(16, command | 0x80000000, 0, sequence))
 
     def _answer(self, frame: bytes, now: float) -> None:
-        """Find whose answer it is, by offset: three fields, an address, three fields, an address."""
+        """Find whose answer it is: three fields and an address, three and an address."""
         at = frame.index(b"\0", 16) + 3
         at = frame.index(b"\0", at) + 3
         end = frame.index(b"\0", at)

@@ -182,6 +182,7 @@ class Gateway:
             self._rows[number] = row
             self._redelivery.connection_up(number)
         else:
+            self._confirm()  # What was stable until just now is in no doubt.
             row = _replaced(self._rows.pop(number), down_at=now_ms)
             self._redelivery.connection_down(number, now=self._clock.monotonic_s())
             self._numbers.pop((link.name, connection), None)
@@ -209,13 +210,16 @@ class Gateway:
 
     def tick(self) -> None:
         """Once a second: what is confirmed goes into the books, what was to be tried again is."""
+        self._confirm()
+        self.sender.on_time()
+
+    def _confirm(self) -> None:
         for number, seq in self._redelivery.confirmed(now=self._clock.monotonic_s()).items():
             row = self._rows.get(number)
             if row is not None:
                 self._safe_seq = max(self._safe_seq, seq)
                 self._rows[number] = _replaced(row, confirmed_seq=seq)
                 self._notes.note_connection(self._rows[number])
-        self.sender.on_time()
 
     async def _tick(self) -> None:
         while True:

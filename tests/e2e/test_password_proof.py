@@ -71,7 +71,7 @@ def search(folder, *said):
     return {
         name: hits
         for name, data in written.items()
-        if (hits := [form for form in LOOKED_FOR if form in data.lower()])
+        if (small := data.lower()) and (hits := [form for form in LOOKED_FOR if form in small])
     }
 
 

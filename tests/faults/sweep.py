@@ -29,7 +29,7 @@ from telcod.rows import (
     OutboxState,
 )
 from telcod.simulator.smsc import SimulatedSmsc
-from telcod.simulator.smsc_behaviour import Behaviour
+from telcod.simulator.smsc_behaviour import STATUS_OK, STATUS_TRY_LATER, Behaviour
 from telcod.storage.sqlite import SqliteStore
 from telcod.types import Answer, Channel, Request
 from telcod.vault import Vault
@@ -41,9 +41,11 @@ from tests.world import shipped_rules
 WINDOW = 20
 TEXTS_PER_LIFE = 160
 LIFE_S = 40.0
-KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}
 RECORDED_S = 2.0
 """An answer of the SMSC is in the books after 20 ms and a commit; this is that, on a busy machine."""
+
+
+KILLED = frozenset({-signal.SIGKILL, 128 + signal.SIGKILL})
 
 
 @dataclass(frozen=True)
@@ -60,18 +62,29 @@ class Moment:
 
 @dataclass(frozen=True)
 class Point:
-    """Where telcod dies: at a system call, or at a moment of the conversation."""
+    """Where telcod dies: at a system call, or at a moment of the conversation.
+
+    `stopping`: it is asked to stop when all is done, so the call is one of those that it stops by.
+    `ends`: the exit codes that it may end with; `refuses`: it may tell the SMSC to try again.
+    """
 
     injection: Injection | None = None
     moment: Moment | None = None
+    stopping: bool = False
+    ends: frozenset[int] = KILLED
+    refuses: bool = False
 
     def __str__(self):
-        return str(self.injection or self.moment)
+        return str(self.injection or self.moment or "a clean stop")
 
 
-def kill_at_call(call, count, *, path=None):
+CLEAN_STOP = Point(stopping=True, ends=frozenset({0}))
+
+
+def kill_at_call(call, count, *, path=None, stopping=False):
     """Die before the `count`-th such call of any one thread."""
-    return Point(injection=Injection(call, "signal=KILL", str(count), path))
+    injection = Injection(call, "signal=KILL", str(count), path)
+    return Point(injection, stopping=stopping, ends=KILLED | {0} if stopping else KILLED)
 
 
 def kill_at_moment(command, count, *, before=False):
@@ -124,6 +137,7 @@ class Sweep:
         self.complaints = []
         self.lives = 0
         self.missed = 0  # Points that a life ended without coming to.
+        self.refused = 0  # Answers that asked the SMSC to try again.
         self.resent = 0  # Texts out that went twice, as they may.
         self.slowest_start_s = 0.0
         self.smsc = WatchedSmsc()
@@ -149,16 +163,12 @@ class Sweep:
     async def kill(self, points):
         """Live through a row of points; stops at the first complaint."""
         for point in points:
-            await self._live(point)
-            if self.complaints:
-                return
+            if not self.complaints:
+                await self._live(point)
 
     async def finish(self):
         """Two lives that end well: everything is done, and what was sent does not go out again."""
-        for _ in range(2):
-            if not self.complaints:
-                self._write(WINDOW)
-                await self._live(None)
+        await self.kill([CLEAN_STOP, CLEAN_STOP])
 
     # -- one life
 
@@ -170,59 +180,62 @@ class Sweep:
             self._pdus += pdus
 
     async def _live(self, point):
-        """Start, let texts flow, and die at the point; without one, stop when all is done."""
+        """Start, let texts flow, and end at the point, or when all is done."""
         self.lives += 1
-        if point is not None:
-            self._write(max(0, TEXTS_PER_LIFE - self.smsc.waiting))
-        injection = point and point.injection
+        self.smsc.retry()
+        wanted = WINDOW if point is CLEAN_STOP else TEXTS_PER_LIFE
+        self._write(max(0, wanted - self.smsc.waiting))
         loop = asyncio.get_running_loop()
         process = TelcodProcess(
             self._config,
             self._folder / "said.log",
-            injection=injection,
+            injection=point.injection,
             plant=self._plant,
             changed=self.smsc.watch.changed,
         )
         begun_s = loop.time()
         async with process:
-            self.smsc.at(point and point.moment, process.kill)
-            await self._until(process, self.smsc.bound, wait_s=TRACED_START_S)
+            self.smsc.at(point.moment, process.kill)
+            await self._until(process, self.smsc.bound, "a bind", wait_s=TRACED_START_S)
             start_s = loop.time() - begun_s
-            await self._until(process, self._is_quiet, wait_s=LIFE_S)
-            if process.returncode is None:
-                self.missed += point is not None
-                await self._until(process, self._is_recorded, wait_s=LIFE_S)
-            if injection is None:
-                self.slowest_start_s = max(self.slowest_start_s, start_s)
-            (process.terminate if point is None else process.kill)()
+            await self._until(process, self._is_quiet, "silence", wait_s=LIFE_S)
+            await self._until(process, self._is_answered, "all answers", wait_s=LIFE_S)
+            reached = process.returncode is not None
+            if not reached:
+                (process.terminate if point.stopping else process.kill)()
             returncode = await process.exited(wait_s=LIFE_S)
         died_s = loop.time()
         await self.smsc.wait_until(lambda: not self.smsc.connection_count, "the end of the link")
-        if returncode not in (KILLED if point else {0}):
+        self.missed += point is not CLEAN_STOP and (returncode == 0 if point.stopping else not reached)
+        if returncode not in point.ends:
             self._complain("ended", f"with {returncode}")
-        if injection is None and start_s > START_S:
-            self._complain("start", f"took {start_s:.1f} s")
-        self._look(died_s=died_s, all_done=point is None)
-        self.complaints = [f"{complaint} (died at {point})" for complaint in self.complaints]
+        if point.injection is None:
+            self.slowest_start_s = max(self.slowest_start_s, start_s)
+            if start_s > START_S:
+                self._complain("start", f"took {start_s:.1f} s")
+        self._look(point, died_s=died_s)
+        self.complaints = [f"{complaint} (end: {point})" for complaint in self.complaints]
 
-    async def _until(self, process, condition, *, wait_s):
+    async def _until(self, process, condition, what, *, wait_s):
         await self.smsc.wait_until(
             lambda: process.returncode is not None or condition(),
-            f"its end, or {condition.__name__}",
+            f"{what}, or its end",
             wait_s=wait_s,
         )
 
     def _is_quiet(self):
+        """Whether the SMSC has no more texts for telcod."""
         return not self.smsc.waiting and all(pdu.settled for pdu in self._pdus[-2 * WINDOW :])
 
-    def _is_recorded(self):
-        """Whether the SMSC has an answer for each text, and has taken it."""
+    def _is_answered(self):
+        """Whether the SMSC has an answer to each text."""
         expected = sum(text.answered for texts in self._texts.values() for text, _ in texts)
-        return len({key[0] for key in self._part_keys()}) >= expected
+        return len({name for name, _ in self._part_keys()}) >= expected
 
     # -- what is in the file, and what the SMSC saw
 
-    def _look(self, *, died_s=0.0, all_done=False):
+    def _look(self, point, *, died_s):
+        all_done = point is CLEAN_STOP
         copy = self._folder / "copy" / DATABASE
         shutil.rmtree(copy.parent, ignore_errors=True)
         copy.parent.mkdir()
@@ -236,11 +249,22 @@ class Sweep:
                 self._complain("books", f"{violation.invariant}: {violation.what}")
             for row in store.scan(QUARANTINE):
                 self._complain("quarantine", row.error)
+            self._look_at_verdicts(point)
             done = self._look_at_journal(list(store.scan(MO)), all_done=all_done)
             self._look_at_subscribers(store, done)
             self._look_at_answers(store, died_s=died_s, all_done=all_done)
         finally:
             store.close()
+
+    def _look_at_verdicts(self, point):
+        """Each message was taken, or the SMSC was asked to try again, and never otherwise."""
+        statuses = Counter(status for pdu in self._pdus for status in pdu.statuses)
+        taken, later = statuses.pop(STATUS_OK, 0), statuses.pop(STATUS_TRY_LATER, 0)
+        if statuses or taken != sum(pdu.settled for pdu in self._pdus):
+            self._complain("verdicts", f"{taken} taken, and {dict(statuses)}")
+        if later > self.refused and not point.refuses:
+            self._complain("verdicts", f"{later - self.refused} refused")
+        self.refused = later
 
     def _look_at_journal(self, rows, *, all_done):
         """Each sender's rows are the beginning of what he wrote; gives how many texts that is."""
@@ -264,9 +288,7 @@ class Sweep:
                 self._complain(
                     "journal", f"{sender}: {found[at]} instead of {expected[at : at + 1]}"
                 )
-            acknowledged = [pdu for _, pdus in texts for pdu in pdus if pdu.statuses]
-            if any(status for pdu in acknowledged for status in pdu.statuses):
-                self._complain("refused", f"{sender}: {[p.statuses for p in acknowledged]}")
+            acknowledged = [pdu for _, pdus in texts for pdu in pdus if pdu.settled]
             if len(acknowledged) > len(found):
                 self._complain(
                     "lost", f"{sender}: {len(acknowledged)} acknowledged, {len(found)} in the books"

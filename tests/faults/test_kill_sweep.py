@@ -1,0 +1,117 @@
+"""telcod is killed at every write and sync, and between any two words with the SMSC (FIELD-NOTES D, F1 and F2).
+
+Nothing that it acknowledged is lost, nothing is done or answered twice, and the books balance.
+"""
+
+import asyncio
+
+import pytest
+
+from tests.e2e.harness import DATABASE
+from tests.faults.sweep import Sweep, kill_at_call, kill_at_moment
+
+WRITES = ("pwrite64", "fdatasync", "write")
+# Of one thread in one life: with few there are those of the start, with many those of later batches.
+SAMPLE = (
+    *(kill_at_call("pwrite64", count) for count in (2, 5, 9, 14, 23, 37, 60, 97, 157)),
+    *(kill_at_call("fdatasync", count) for count in (1, 3, 6)),
+    *(kill_at_call("write", count) for count in (3, 12, 25, 40)),
+    *(kill_at_moment("deliver_sm_resp", count) for count in (1, 21, 50)),
+    *(kill_at_moment("submit_sm", count, before=True) for count in (1, 10, 40)),
+    *(kill_at_moment("submit_sm", count) for count in (2, 30)),
+)
+ALL = (
+    *(kill_at_call("pwrite64", count) for count in range(1, 151)),
+    *(kill_at_call("fdatasync", count) for count in range(1, 16)),
+    *(kill_at_call("write", count) for count in range(1, 51)),
+    *(kill_at_moment("deliver_sm_resp", count) for count in range(1, 61, 3)),
+    *(kill_at_moment("submit_sm", count, before=True) for count in range(1, 61, 3)),
+    *(kill_at_moment("submit_sm", count) for count in range(2, 62, 6)),
+)
+POINTS_PER_FILE = 53
+RULES = pytest.mark.rule("SMPP-2", "SMPP-3", "SMPP-5", "KW-3", "PKG-1", "PKG-2", "LST-2", "CLI-6")
+
+
+def sweep(folder, points, *, seed=1, plant="", finish=True):
+    async def run():
+        async with Sweep(folder, seed=seed, plant=plant) as lives:
+            await lives.kill(points(lives.path) if callable(points) else points)
+            if finish:
+                await lives.finish()
+            print(lives.summary())
+            return lives
+
+    return asyncio.run(run())
+
+
+@RULES
+def test_whatever_moment_it_is_killed_at_each_text_is_done_once_and_answered_once(tmp_path):
+    lives = sweep(tmp_path, SAMPLE)
+    assert not lives.complaints
+    assert lives.missed == 0
+
+
+@RULES
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", range(0, len(ALL), POINTS_PER_FILE))
+def test_killed_at_each_write_and_sync_of_a_life_each_text_is_done_once(tmp_path, first):
+    lives = sweep(tmp_path, ALL[first : first + POINTS_PER_FILE], seed=first)
+    assert not lives.complaints
+    assert lives.missed <= len(WRITES)
+
+
+# In WAL mode nothing but a checkpoint writes to the database's own file.
+@pytest.mark.rule("SMPP-2", "CLI-6")
+def test_killed_during_a_checkpoint_it_starts_again_and_has_everything(tmp_path):
+    def points(path):
+        return [
+            *(kill_at_call("pwrite64", count, path=path) for count in (1, 4, 11, 24)),
+            kill_at_call("fdatasync", 2, path=path),
+        ]
+
+    lives = sweep(tmp_path, points, plant="small_wal")
+    assert not lives.complaints
+    assert lives.missed == 0
+
+
+@pytest.mark.rule("SMPP-2", "CLI-1")
+def test_killed_while_it_stops_it_starts_again_and_has_everything(tmp_path):
+    def points(path):
+        return [
+            *(kill_at_call("pwrite64", n, path=path, stopping=True) for n in (1, 3, 7)),
+            kill_at_call("fdatasync", 1, path=path, stopping=True),
+        ]
+
+    lives = sweep(tmp_path, points)
+    assert not lives.complaints
+    assert lives.missed == 0
+
+
+@pytest.mark.rule("SMPP-2", "CLI-6")
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
+def test_killed_at_each_write_of_a_checkpoint_it_has_everything(tmp_path):
+    def points(path):
+        return [
+            *(kill_at_call("pwrite64", count, path=path) for count in range(1, 41)),
+            *(kill_at_call("fdatasync", count, path=path) for count in range(1, 6)),
+        ]
+
+    lives = sweep(tmp_path, points, plant="small_wal")
+    assert not lives.complaints
+    assert lives.missed <= 2
+
+
+# ------------------------------------------------------------------- the sweep sees what it should
+
+
+def test_the_sweep_catches_an_effect_outside_the_transaction(tmp_path):
+    lives = sweep(tmp_path, SAMPLE, plant="effect_outside_the_transaction", finish=False)
+    assert any(complaint.startswith("effect: ") for complaint in lives.complaints)
+
+
+def test_the_sweep_catches_an_acknowledgement_before_the_commit(tmp_path):
+    points = [kill_at_call("pwrite64", count) for count in (60, 40, 97, 157)]
+    lives = sweep(tmp_path, points, plant="acknowledged_before_commit", finish=False)
+    assert any(complaint.startswith("lost: ") for complaint in lives.complaints)
