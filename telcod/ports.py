@@ -75,8 +75,8 @@ class Store(Protocol):
         """Inside a transaction: remove old texts, long done, and parts that waited in vain; how
         many rows went.
 
-        The newest row of a log always stays: the next number is told by it, and no number is ever
-        given twice.
+        Of a log, the oldest `most` rows are looked at.  Its newest row always stays: the next
+        number is told by it, and no number is ever given twice.
         """
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ given by the configuration. A message's fingerprint is keyed, because a plain ha
 gives the password away to whoever tries all of them.
 """
 
+import contextlib
 import hmac
 import os
 import secrets
@@ -44,20 +45,23 @@ class Vault:
         """The vault of a key file; the file is made, readable by its owner only, when there is
         none.
 
+        It is made whole or not at all: a key that was half written would keep telcod from starting.
+
         Raises:
             ValueError: The file holds something else than 64 hexadecimal digits.
             OSError: It can't be read or made.
         """
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return cls(bytes.fromhex(path.read_text().strip()))
-        with os.fdopen(fd, "w") as file:
-            key = secrets.token_bytes(KEY_BYTES)
-            file.write(key.hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        return cls(key)
+        if not path.exists():
+            fresh = path.with_name(path.name + ".new")
+            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(fd, "w") as file:
+                file.write(secrets.token_hex(KEY_BYTES) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # Somebody else was quicker: his key counts.
+                os.link(fresh, path)
+            fresh.unlink(missing_ok=True)
+        return cls(bytes.fromhex(path.read_text().strip()))
 
     def fingerprint(self, message: bytes) -> bytes:
         """16 bytes that are equal for equal messages, and say nothing to who lacks the key."""

@@ -331,9 +331,14 @@ class ServiceMachine(RuleBasedStateMachine):
         self._set_state(number, "closed")
         self._set_state(number, "active")
 
-    def _list(self, number, kind, other):
-        request = self.world.text_request(number, f"{LETTER[kind]} {other}")
-        expected = self.model.nobody(number) or self.model.add(number, kind, [other])
+    @rule(number=people, kind=kinds, first=people, second=people)
+    def two_numbers_in_one_text(self, number, kind, first, second):
+        self._list(number, kind, first, second)
+
+    def _list(self, number, kind, *others):
+        typed = " ".join(str(other) for other in others)
+        request = self.world.text_request(number, f"{LETTER[kind]} {typed}")
+        expected = self.model.nobody(number) or self.model.add(number, kind, others)
         (answer,) = self.world.run(request)
         assert answer.outcome == expected
 

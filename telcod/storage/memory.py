@@ -144,12 +144,9 @@ class MemoryStore:
         )
         for table, old in olds:
             rows = self._tables[table.index]
-            keys = [
-                key
-                for key in sorted(rows)
-                if old(rows[key]) and (not table.log or key != max(rows))
-            ]
-            for key in keys if table is MO_PART else keys[:most]:
+            looked_at = sorted(rows)[:most] if table.log else sorted(rows)
+            newest = max(rows, default=None) if table.log else None
+            for key in [key for key in looked_at if old(rows[key]) and key != newest]:
                 del rows[key]
                 gone += 1
         return gone

@@ -5,6 +5,7 @@ lock file keeps a second daemon out.  The writer's connection is the only one th
 checkpoints; readers open the file read-only (`readers.py`).
 """
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -107,6 +108,7 @@ class SqliteStore:
         self.path: Final = path
         self._db = connection
         self._lock_fd = lock_fd
+        self._failed = False
         self._sql: dict[Table[Any], _Sql] = {}
 
     @classmethod
@@ -132,8 +134,11 @@ class SqliteStore:
         return cls(path, db, lock_fd)
 
     def close(self) -> None:
-        """Checkpoint, close the file, let the lock go."""
-        self._db.close()
+        """Checkpoint, close the file, let the lock go; after `StoreFailed` without the checkpoint."""
+        if self._failed:
+            _close_without_checkpoint(self.path, self._db)
+        else:
+            self._db.close()
         os.close(self._lock_fd)
 
     # -- the open transaction
@@ -289,6 +294,7 @@ class SqliteStore:
             raise StoreRefused(str(error)) from error
         if code in _FULL:
             raise StoreFull(f"{self.path}: {error}") from error
+        self._failed = True
         raise StoreFailed(f"{self.path}: {error}") from error
 
 
@@ -359,6 +365,22 @@ def _connect(path: Path) -> sqlite3.Connection:
             "is it a network disk?"
         )
     return db
+
+
+def _close_without_checkpoint(path: Path, db: sqlite3.Connection) -> None:
+    """Close, and leave the WAL to the next start.
+
+    Whoever closes last syncs the WAL and moves it into the database, but a sync that failed must
+    not be tried again: the second one may succeed over pages that the first one lost (DESIGN 4).
+    A reader that looks on makes this connection not the last one, and a reader moves nothing.
+    """
+    reader: sqlite3.Connection | None = None
+    with contextlib.suppress(sqlite3.Error):  # Of a disk that fails anyway: then just close.
+        reader = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        reader.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    db.close()
+    if reader is not None:
+        reader.close()
 
 
 def _json(keys: Sequence[Any]) -> str:

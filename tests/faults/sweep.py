@@ -206,7 +206,9 @@ class Sweep:
             returncode = await process.exited(wait_s=LIFE_S)
         died_s = loop.time()
         await self.smsc.wait_until(lambda: not self.smsc.connection_count, "the end of the link")
-        self.missed += point is not CLEAN_STOP and (returncode == 0 if point.stopping else not reached)
+        self.missed += point is not CLEAN_STOP and (
+            returncode == 0 if point.stopping else not reached
+        )
         if returncode not in point.ends:
             self._complain("ended", f"with {returncode}")
         if point.injection is None:
@@ -271,9 +273,7 @@ class Sweep:
         by_sender = defaultdict(list)
         for row in rows:
             by_sender[int(row.source)].append((row.short_code, row.text, row.verdict))
-        self._answered = {
-            row.seq for row in rows if row.verdict not in {WAITING, "silence"}
-        }
+        self._answered = {row.seq for row in rows if row.verdict not in {WAITING, "silence"}}
         done = {}
         for sender, texts in self._texts.items():
             expected, ends = [], []
@@ -341,10 +341,7 @@ class Sweep:
 
     def _look_at_answers(self, store, *, died_s, all_done):
         """One answer for each text; one sent twice only if the books could not know of the first."""
-        rows = {
-            (row.seq & 0xFFFF, row.destination): row
-            for row in store.scan(OUTBOX_SMS)
-        }
+        rows = {(row.seq & 0xFFFF, row.destination): row for row in store.scan(OUTBOX_SMS)}
         replies = Counter(row.mo for row in rows.values())
         if set(replies) != self._answered or set(replies.values()) > {1}:
             self._complain("answers", "not one for each text in the books")

@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import pytest
 
-
 from telcod.days import DAY_MS, HOUR_MS, MINUTE_MS, time_of_day_ms
 from telcod.rows import ENTRY, OUTBOX_SMS, PENDING_CONFIRM
 from telcod.types import Channel, Request

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
@@ -187,6 +187,7 @@ class Message:
     def __init__(self, fingerprint):
         self.fingerprint = fingerprint
         self.connection = 0  # Where it waits for its answer; 0: it is to be sent again.
+        self.delivery = 0  # Which sending of it that is; earlier ones are answered in vain.
         self.answered_at = None
         self.lost_at = None
         self.committed_at = None
@@ -208,7 +209,7 @@ class Evidence(RuleBasedStateMachine):
         self.connections = set()
         self.last_connection = 0
         self.at_smsc = []
-        self.pending = []  # (record, its message and those of its followers)
+        self.pending = []  # (record, where it and its followers are to be answered)
         self.journal = []  # (seq, fingerprint, connection, at)
         self.marks = Counter()
         self.sent, self.ran, self.excused = Counter(), Counter(), Counter()
@@ -224,37 +225,39 @@ class Evidence(RuleBasedStateMachine):
         self.evidence.connection_up(self.last_connection)
 
     def take(self, message, connection):
+        fingerprint = message.fingerprint
+        # When a commit takes so long, the SMSC's own timer is the likelier reason to hear it twice.
+        slow = any(
+            record.fingerprint == fingerprint and self.now - record.at_s >= PENDING_DOUBT_S
+            for record, _ in self.pending
+        )
         message.connection, message.answered_at = connection, None
-        record, again = self.evidence.take(message.fingerprint, connection, now=self.now)
+        message.delivery += 1
+        ticket = (message, message.delivery, connection)
+        record, again = self.evidence.take(fingerprint, connection, now=self.now)
+        self.excused[fingerprint] += again and slow
         if not again:
-            self.pending.append((record, [message]))
+            self.pending.append((record, [ticket]))
         elif record.seq:
-            message.committed_at = self.now
-            self.answer(record, message)
+            self.answer(record, *ticket)
         else:
-            [waiting] = [waiting for pending, waiting in self.pending if pending is record]
-            waiting.append(message)
-        return record, again
+            [tickets] = [tickets for pending, tickets in self.pending if pending is record]
+            tickets.append(ticket)
 
-    def answer(self, record, message):
-        written = message.connection in self.connections
+    def answer(self, record, message, delivery, connection):
+        message.committed_at = self.now
+        written = connection in self.connections
         self.evidence.answered(record, written=written, now=self.now)
-        if written:
+        if written and delivery == message.delivery:
             message.answered_at = self.now
 
     @precondition(lambda self: self.connections)
     @rule(fingerprint=st.sampled_from((KT, DK)), data=st.data())
     def a_person_sends(self, fingerprint, data):
-        slow = any(
-            record.fingerprint == fingerprint and self.now - record.at_s >= PENDING_DOUBT_S
-            for record, _ in self.pending
-        )
         message = Message(fingerprint)
         self.at_smsc.append(message)
         self.sent[fingerprint] += 1
-        _, again = self.take(message, data.draw(st.sampled_from(sorted(self.connections))))
-        if again and slow:
-            self.excused[fingerprint] += 1
+        self.take(message, data.draw(st.sampled_from(sorted(self.connections))))
 
     @precondition(lambda self: self.connections and self.to_be_sent_again())
     @rule(data=st.data())
@@ -268,28 +271,24 @@ class Evidence(RuleBasedStateMachine):
     @precondition(lambda self: self.pending)
     @rule(data=st.data())
     def a_batch_is_committed(self, data):
-        for record, messages in self.pending[: data.draw(st.integers(1, len(self.pending)))]:
+        for record, tickets in self.pending[: data.draw(st.integers(1, len(self.pending)))]:
             record.seq = len(self.journal) + 1
-            first = messages[0]
             # The journal says where the first copy came from, whatever became of that connection.
-            origin = first.origin if hasattr(first, "origin") else first.connection
-            self.journal.append((record.seq, record.fingerprint, origin, self.now))
+            first_connection = tickets[0][2]
+            self.journal.append((record.seq, record.fingerprint, first_connection, self.now))
             self.ran[record.fingerprint] += 1
-            for message in messages:
-                message.committed_at = self.now
-                if message.connection:
-                    self.answer(record, message)
-            if not any(message.connection for message in messages):
-                self.evidence.answered(record, written=False, now=self.now)
-            self.pending = [each for each in self.pending if each[0] is not record]
+            for ticket in tickets:
+                self.answer(record, *ticket)
+        self.pending = [each for each in self.pending if not each[0].seq]
 
     @precondition(lambda self: self.pending)
     @rule()
     def one_is_refused(self):
-        record, messages = self.pending.pop()
+        record, tickets = self.pending.pop()
         self.evidence.refused(record)
-        for message in messages:
-            message.connection, message.lost_at = 0, self.now
+        for message, delivery, _ in tickets:
+            if delivery == message.delivery:
+                message.connection, message.lost_at = 0, self.now
 
     @rule(seconds=st.sampled_from((0.5, 1.0, 4.0, STABLE_S, 30.0, 250.0)))
     def time_passes(self, seconds):
@@ -322,7 +321,6 @@ class Evidence(RuleBasedStateMachine):
         self.evidence.connection_down(connection, now=self.now)
         for message in list(self.at_smsc):
             if message.connection == connection:
-                message.origin = connection
                 self.lose(message, data)
 
     @rule(data=st.data())
@@ -386,6 +384,8 @@ def test_the_machine_finds_a_planted_mistake(planted):
     class Planted(Evidence):
         make = planted
 
-    quiet = settings(max_examples=500, database=None, print_blob=False, report_multiple_bugs=False)
+    quiet = settings(
+        max_examples=500, database=None, print_blob=False, phases=[Phase.generate], deadline=None
+    )
     with pytest.raises(AssertionError):
         run_machine(Planted, settings=quiet)
