@@ -59,8 +59,10 @@ def charges(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
     """KT CUOC: the last five charges: when, for what, how much."""
     account = main_account(subscriber.msisdn)
     newest = latest_entries(tx, account, most=10 * CHARGES_SHOWN)
-    # What the last owner of the number left behind ends the story that is this one's to read.
-    own = takewhile(lambda entry: entry.kind != LEFT_BEHIND, newest)
+    # The story that is this owner's to read ends where the last one's does.
+    own = takewhile(
+        lambda entry: entry.kind != LEFT_BEHIND and entry.committed_at >= subscriber.since, newest
+    )
     entries = [entry for entry in own if entry.debit == account]
     if not entries:
         return say("charges.none")

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from handlers.common import for_subscribers
 from telcod.billing.lists import Verdict, decide_add, numbers_of, on_net
 from telcod.billing.packages import is_working
@@ -38,7 +40,11 @@ def white_add(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
     current = tx.get(SUBSCRIPTION, subscriber.msisdn)
     if current is None or current.status == PackageStatus.CANCELLED:
         return say("list.w.needs_package")
-    return _add(request, tx, subscriber, ListKind.WHITE)
+    reply = _add(request, tx, subscriber, ListKind.WHITE)
+    added = any(line.key in {"list.w.added", "list.w.moved"} for line in reply.lines)
+    if added and not is_working(current):
+        return msgspec.structs.replace(reply, lines=(*reply.lines, Line("list.w.rests", {})))
+    return reply
 
 
 @for_subscribers

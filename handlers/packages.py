@@ -32,6 +32,7 @@ from telcod.rows import (
     PackageStatus,
     PendingConfirm,
     Period,
+    State,
     Subscriber,
     Subscription,
 )
@@ -40,6 +41,7 @@ from telcod.types import Reply, Request, say
 
 DAY: Final = "day"
 WEEK: Final = "week"
+REACHABLE: Final = frozenset({State.ACTIVE, State.OUT_OF_MONEY})
 COMMANDS: Final = {DAY: "DK", WEEK: "DK7"}
 # The kind of its text in the outbox, by which `telcod.check` dates the end.
 ENDED_UNPAID: Final = "package.ended_unpaid"
@@ -179,7 +181,7 @@ def renew(tx: Tx, subscriber: Subscriber, current: Subscription) -> Reply:
         case Renew():
             return _renewed(tx, subscriber, current, decision)
         case Suspend():
-            if decision.first:
+            if decision.first and subscriber.state in REACHABLE:
                 terms = package_terms(
                     tx,
                     subscriber,

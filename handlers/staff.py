@@ -197,6 +197,7 @@ def _take_over(request: Request, tx: Tx, line: SubscriberData) -> str:
                 notices=1,
                 trial_used=0,
                 life=1,
+                since=tx.now_ms,
             ),
         )
         _open_books(request, tx, line)
@@ -206,6 +207,8 @@ def _take_over(request: Request, tx: Tx, line: SubscriberData) -> str:
         tx.put(SUBSCRIBER, changed)
     if line.state != subscriber.state:
         _change_state(request, tx, changed, State(line.state))
+        if subscriber.state == State.CLOSED:  # Somebody else now: his own language and money.
+            _move_in(request, tx, line, detail)
     return (
         "changed"
         if detail_changed or changed != subscriber or line.state != subscriber.state
@@ -213,11 +216,20 @@ def _take_over(request: Request, tx: Tx, line: SubscriberData) -> str:
     )
 
 
-def _open_books(request: Request, tx: Tx, line: SubscriberData) -> None:
+def _move_in(request: Request, tx: Tx, line: SubscriberData, detail: SubscriberDetail) -> None:
+    """The new owner of a number that came back by an import."""
+    subscriber = tx.get(SUBSCRIBER, line.msisdn)
+    if subscriber is not None:
+        tx.put(SUBSCRIBER, msgspec.structs.replace(subscriber, language=line.language))
+        tx.put(SUBSCRIBER_DETAIL, detail)
+        _open_books(request, tx, line, life=subscriber.life)
+
+
+def _open_books(request: Request, tx: Tx, line: SubscriberData, *, life: int = 1) -> None:
     """What he has and owes when the books open comes from the account `opening`."""
     main, debt = main_account(line.msisdn), debt_account(line.msisdn)
     open_account(tx, main)
-    command = f"opening:{line.msisdn}"
+    command = f"opening:{line.msisdn}" + (f":{life}" if life > 1 else "")
     if line.balance_vnd:
         _must(
             post(
@@ -263,12 +275,19 @@ def _close(tx: Tx, subscriber: Subscriber) -> None:
 def _reopen(request: Request, tx: Tx, subscriber: Subscriber, state: State) -> None:
     """A number that comes back is somebody else.
 
-    What the last owner left goes to suspense, what he owed is written off.
+    What the last owner left goes to suspense, what he owed is written off; his name goes.
     """
+    detail = tx.get(SUBSCRIBER_DETAIL, subscriber.msisdn)
+    if detail is not None:
+        tx.delete(SUBSCRIBER_DETAIL, detail)
     tx.put(
         SUBSCRIBER,
         msgspec.structs.replace(
-            subscriber, state=state.value, trial_used=0, life=subscriber.life + 1
+            subscriber,
+            state=state.value,
+            trial_used=0,
+            life=subscriber.life + 1,
+            since=tx.now_ms,
         ),
     )
     main, debt = (

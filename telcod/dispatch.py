@@ -20,6 +20,7 @@ from telcod.types import Handler
 
 KEYWORD_WORDS_MAX: Final = 3
 NUMBERS_MAX: Final = 60
+TOO_MANY: Final = "usage.too_many"
 PASSWORD: Final = re.compile(r"[A-Za-z0-9]{4,16}")
 UNKNOWN_ROUTE: Final = "text.unknown"
 MALFORMED_ROUTE: Final = "text.malformed"
@@ -141,9 +142,10 @@ class Dispatcher:
             rest = [*found.args, *rest]
         args = self.arguments(route, rest)
         if args is None:
-            return Parsed(
-                MALFORMED_ROUTE, (route.usage,), secret_bearing=self._takes_secrets(short_code)
-            )
+            takes_numbers = route.args in {Args.NUMBERS, Args.NUMBERS_ALL_OR_NONE}
+            too_many = takes_numbers and len(tuple(self._numbers(rest))) > NUMBERS_MAX
+            usage = TOO_MANY if too_many else route.usage
+            return Parsed(MALFORMED_ROUTE, (usage,), secret_bearing=self._takes_secrets(short_code))
         return Parsed(route.name, args)
 
     def arguments(self, route: Route, words: Sequence[str]) -> tuple[str, ...] | None:
@@ -160,10 +162,11 @@ class Dispatcher:
             return tuple(words) if not words or (len(words) == 1 and words[0].isalnum()) else None
         if route.args is Args.NUMBERS_ALL_OR_NONE and (not words or "".join(words) in _ALL):
             return ("ALL",) if words else ()
-        return tuple(self._numbers(words)) or None
+        numbers = tuple(self._numbers(words))
+        return numbers if 0 < len(numbers) <= NUMBERS_MAX else None
 
     def _numbers(self, words: Sequence[str]) -> Iterable[str]:
-        for typed in parse_many(" ".join(words), self._old_prefixes)[:NUMBERS_MAX]:
+        for typed in parse_many(" ".join(words), self._old_prefixes)[: NUMBERS_MAX + 1]:
             yield f"!{typed.text}" if isinstance(typed.number, NumberError) else str(typed.number)
 
     def _takes_secrets(self, short_code: str) -> bool:

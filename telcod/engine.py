@@ -306,7 +306,12 @@ class Batcher:
         return Answer("pruned", data={"rows": gone})
 
     def _refused(self, tx: Tx, request: Request, refused: StoreRefused) -> Answer:
+        """Set aside what the store refused; its journal row keeps nothing that it could refuse."""
         reply = _quarantine(tx, request, refused)
+        if request.mo is not None:
+            source = "".join(char for char in request.mo.source if char.isascii())
+            kept = msgspec.structs.replace(request.mo, stored_text="", source=source)
+            request = msgspec.structs.replace(request, mo=kept, route=request.route[:64])
         return self._record(tx, request, reply, self._render(tx, request, reply))
 
     def _render(self, tx: Tx, request: Request, reply: Reply) -> str:

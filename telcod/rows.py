@@ -76,6 +76,7 @@ class Subscriber(Row, frozen=True):
     notices: int
     trial_used: int
     life: int
+    since: int = 0
 
 
 class SubscriberDetail(Row, frozen=True):

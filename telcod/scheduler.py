@@ -15,7 +15,7 @@ import structlog
 
 from telcod.clock import Clock, ClockGuard
 from telcod.days import DAY_MS, HOUR_MS, MINUTE_MS
-from telcod.engine import PRUNE_ROUTE, QUARANTINED, Result
+from telcod.engine import PRUNE_ROUTE, PRUNED_MAX, QUARANTINED, Result
 from telcod.errors import TelcodError
 from telcod.rules import TextLimits
 from telcod.types import Answer, Channel, Request
@@ -24,6 +24,7 @@ DUE_SLICE: Final = 1_000
 SET_ASIDE_MS: Final = HOUR_MS
 """How long a subscription whose rules broke is left alone: it's in quarantine, for a person."""
 TICK_S: Final = 1.0
+PRUNE_SLICES_PER_TICK: Final = 20
 
 _log = structlog.get_logger("telcod.scheduler")
 
@@ -59,6 +60,7 @@ class Scheduler:
         self._guard: Final = guard
         self._texts: Final = texts
         self._prune_at_ms = clock.wall_ms() + MINUTE_MS
+        self._pruned = 0
         # By (msisdn, period): until when.
         self._set_aside: dict[tuple[int, int], int] = {}
 
@@ -84,7 +86,7 @@ class Scheduler:
                 _log.error(
                     "clock.jumped",
                     jump_ms=self._guard.jump_ms,
-                    what_to_do="check the clock, then: telcod clock confirm",
+                    what_to_do="check the clock, then: telcod confirm-clock",
                 )
             return 0
         done = await self._renewals()
@@ -113,10 +115,15 @@ class Scheduler:
         return [each for each in found if each not in aside][:DUE_SLICE]
 
     async def _prune(self) -> None:
+        """Remove what is old, slice by slice; the next tick goes on with what is left."""
         texts = self._texts()
         args = (str(texts.kept_days * DAY_MS), str(texts.parts_kept_min * MINUTE_MS))
-        await self._all([Request(PRUNE_ROUTE, args=args, channel=Channel.CLOCK)])
-        self._prune_at_ms = self._clock.wall_ms() + HOUR_MS
+        request = Request(PRUNE_ROUTE, args=args, channel=Channel.CLOCK)
+        for _ in range(PRUNE_SLICES_PER_TICK):
+            self._pruned = 0
+            if not await self._all([request]) or self._pruned < PRUNED_MAX:
+                self._prune_at_ms = self._clock.wall_ms() + HOUR_MS
+                return
 
     async def _all(self, requests: list[Request]) -> int:
         """Ask the engine for all of them at once and wait; how many were carried out."""
@@ -128,6 +135,8 @@ class Scheduler:
             nonlocal waiting, carried_out
             waiting -= 1
             carried_out += not isinstance(result, TelcodError)
+            if isinstance(result, Answer) and result.outcome == "pruned":
+                self._pruned = int(str((result.data or {}).get("rows", 0)))
             if isinstance(result, Answer) and result.outcome == QUARANTINED:
                 subscription = (request.sender, int(request.args[0]))
                 self._set_aside[subscription] = self._clock.wall_ms() + SET_ASIDE_MS

@@ -23,6 +23,7 @@ from telcod.rows import (
     MO_PART,
     OUTBOX_SMS,
     PERIOD,
+    SMSC_CONNECTION,
     SUBSCRIBER,
     SUBSCRIPTION,
     TABLES,
@@ -139,6 +140,7 @@ class MemoryStore:
         gone = 0
         olds: tuple[tuple[Table[Any], Callable[[Any], bool]], ...] = (
             (MO_PART, lambda row: row.at < parts_before_ms),
+            (SMSC_CONNECTION, lambda row: 0 < row.down_at < parts_before_ms),
             (MO, lambda row: row.at < before_ms),
             (OUTBOX_SMS, lambda row: row.at < before_ms and row.state != 0),
         )

@@ -40,6 +40,7 @@ _SETTLE: Final = """
 # the whole table.  The
 # newest row stays, because the next number is found by it.
 _PRUNE_PARTS: Final = "DELETE FROM mo_part WHERE at < :before"
+_PRUNE_CONNECTIONS: Final = "DELETE FROM smsc_connection WHERE down_at > 0 AND down_at < :before"
 _PRUNE_MO: Final = """
     DELETE FROM mo WHERE seq IN (
         SELECT seq FROM (SELECT seq, at FROM mo ORDER BY seq LIMIT :most) WHERE at < :before
@@ -134,7 +135,7 @@ class SqliteStore:
         return cls(path, db, lock_fd)
 
     def close(self) -> None:
-        """Checkpoint, close the file, let the lock go; after `StoreFailed` without the checkpoint."""
+        """Checkpoint (not after a `StoreFailed`), close the file, let the lock go."""
         if self._failed:
             _close_without_checkpoint(self.path, self._db)
         else:
@@ -215,6 +216,7 @@ class SqliteStore:
         gone = 0
         for sql, limit_ms in (
             (_PRUNE_PARTS, parts_before_ms),
+            (_PRUNE_CONNECTIONS, parts_before_ms),
             (_PRUNE_MO, before_ms),
             (_PRUNE_OUTBOX, before_ms),
         ):

@@ -1,4 +1,4 @@
-"""telcod with something planted in it: `python planted_daemon.py WHAT CONFIG`.  For negative controls.
+"""telcod with something planted in it, for negative controls: `planted_daemon.py WHAT CONFIG`.
 
 The product has no switch for any of this; what is planted here replaces a name of the composition
 root before it runs.  `small_wal` is no bug: it only makes checkpoints come often.
@@ -38,15 +38,15 @@ class HastyInbox(Inbox):
 
 
 def effect_outside_the_transaction():
-    app.SqliteStore = TwoCommits
+    vars(app)["SqliteStore"] = TwoCommits
 
 
 def acknowledged_before_commit():
-    app.Inbox = HastyInbox
+    vars(app)["Inbox"] = HastyInbox
 
 
 def small_wal():
-    sqlite.WAL_PAGES_PER_CHECKPOINT = SMALL_WAL_PAGES
+    vars(sqlite)["WAL_PAGES_PER_CHECKPOINT"] = SMALL_WAL_PAGES
 
 
 PLANTS = {

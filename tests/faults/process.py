@@ -1,4 +1,4 @@
-"""telcod as a process that may die: started as an operator starts it, under strace if a call is to go wrong.
+"""telcod as a process that may die: run as an operator runs it, by strace if a call is to fail.
 
 strace counts the calls of each thread for itself: "the 40th pwrite64" is the writer's in the middle
 of a batch, "the third" is one of the start.  A SIGKILL it injects comes before the call is made.
@@ -12,17 +12,18 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "telcod").is_dir())
 PLANTED = Path(__file__).with_name("planted_daemon.py")
 START_S = 5.0
-"""FIELD-NOTES D, F2: a restart takes less."""
+"""F2: a restart takes less."""
 TRACED_START_S = 20.0  # Of a process that stops at each system call.
 
 
 @dataclass(frozen=True)
 class Injection:
-    """What happens at which calls: `signal=KILL` or `error=EIO`, `when` as strace has it (3, 3+, 3..9)."""
+    """What (`signal=KILL`, `error=EIO`) happens at which calls; `when` is strace's: 3, 3+, 3..9."""
 
     call: str
     what: str
@@ -65,8 +66,8 @@ class TelcodProcess:
         self._injection = injection
         self._plant = plant
         self._changed = changed
-        self._process = None
-        self._waiter = None
+        self._process: Any = None
+        self._waiter: Any = None
         self.strace_log = said.with_suffix(".strace")
 
     @property

@@ -10,6 +10,7 @@ import shutil
 import signal
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from typing import Any
 
 import handlers
 from telcod.billing.accounts import main_account
@@ -42,7 +43,7 @@ WINDOW = 20
 TEXTS_PER_LIFE = 160
 LIFE_S = 40.0
 RECORDED_S = 2.0
-"""An answer of the SMSC is in the books after 20 ms and a commit; this is that, on a busy machine."""
+"""An answer of the SMSC is in the books after 20 ms and a commit; on a busy machine after this."""
 
 
 KILLED = frozenset({-signal.SIGKILL, 128 + signal.SIGKILL})
@@ -93,29 +94,35 @@ def kill_at_moment(command, count, *, before=False):
 
 
 class WatchedSmsc(SimulatedSmsc):
-    """An SMSC that does something at a moment, and knows when it took each text."""
+    """An SMSC that does something at a moment, and knows which texts it took when."""
 
     def __init__(self):
         super().__init__(behaviour=Behaviour(window=WINDOW))
+        self.keys = []  # Of each of `submitted`: which text it is, and which part of it.
         self.taken_at = []  # Of each of `submitted`: the loop's time.
-        self._moment, self._act_then, self._seen = None, None, Counter()
+        self.names = set()  # The texts among them.
+        self.at(None, lambda: None)
 
     def at(self, moment, act):
         """Do `act` at a moment, counted from now."""
-        self._moment, self._act_then, self._seen = moment, act, Counter()
+        self._moment, self._act_then = moment, act
+        self._seen: Counter[str] = Counter()
 
     def received(self, connection, pdu):
         self._seen[pdu.command] += 1
-        due = self._moment is not None and (self._moment.command, self._moment.count) == (
-            pdu.command,
-            self._seen[pdu.command],
+        moment = self._moment
+        now_it_is = moment is not None and (
+            (moment.command, moment.count) == (pdu.command, self._seen[pdu.command])
         )
-        if due and self._moment.before:
+        if now_it_is and moment.before:
             self._act_then()
         super().received(connection, pdu)
-        now = asyncio.get_running_loop().time()
-        self.taken_at += [now] * (len(self.submitted) - len(self.taken_at))
-        if due and not self._moment.before:
+        for submit in self.submitted[len(self.keys) :]:
+            name = (submit.fields["user_message_reference"], submit.fields["destination_addr"])
+            self.keys.append((name, submit.concat.number if submit.concat else 1))
+            self.taken_at.append(asyncio.get_running_loop().time())
+            self.names.add(name)
+        if now_it_is and not moment.before:
             self._act_then()
 
 
@@ -147,8 +154,9 @@ class Sweep:
         self._texts = defaultdict(list)  # By sender: (text, what the SMSC sent for it).
         self._pdus = []
         self._submits_seen = 0
-        self._copies = Counter()  # Of each part of each text out: how often the SMSC has it.
-        self._words = {}
+        self._answers_due = 0
+        self._answered: set[int] = set()  # Numbers of the texts in that are to have an answer.
+        self._words: dict[Any, dict[int, str]] = defaultdict(dict)  # Of each text out, by part.
         self._settled = set()  # Texts out that the books knew to be sent when telcod last died.
 
     async def __aenter__(self):
@@ -178,6 +186,7 @@ class Sweep:
             pdus = self.smsc.send_text(str(text.sender), text.short_code, text.text)
             self._texts[text.sender].append((text, pdus))
             self._pdus += pdus
+            self._answers_due += text.answered
 
     async def _live(self, point):
         """Start, let texts flow, and end at the point, or when all is done."""
@@ -231,8 +240,7 @@ class Sweep:
 
     def _is_answered(self):
         """Whether the SMSC has an answer to each text."""
-        expected = sum(text.answered for texts in self._texts.values() for text, _ in texts)
-        return len({name for name, _ in self._part_keys()}) >= expected
+        return len(self.smsc.names) >= self._answers_due
 
     # -- what is in the file, and what the SMSC saw
 
@@ -306,7 +314,8 @@ class Sweep:
         accounts = {row.id: row for row in store.scan(ACCOUNT)}
         packages = {row.msisdn: row for row in store.scan(SUBSCRIPTION)}
         passwords = {row.msisdn for row in store.scan(PAYMENT_PASSWORD)}
-        periods, lists = defaultdict(list), defaultdict(lambda: {"b": set(), "w": set()})
+        periods = defaultdict(list)
+        lists: dict[int, dict[str, set[int]]] = defaultdict(lambda: {"b": set(), "w": set()})
         for row in store.scan(PERIOD):
             periods[row.msisdn].append(row.kind)
         for row in store.scan(LIST_ENTRY):
@@ -332,51 +341,42 @@ class Sweep:
                         "effect", f"{number} after {count}: {name} is {value}, not {wanted}"
                     )
 
-    def _part_keys(self):
-        """Of each submit_sm: which text out it is, to whom, and which part."""
-        for submit in self.smsc.submitted:
-            part = submit.concat.number if submit.concat else 1
-            fields = submit.fields
-            yield (fields["user_message_reference"], fields["destination_addr"]), part
-
     def _look_at_answers(self, store, *, died_s, all_done):
-        """One answer for each text; one sent twice only if the books could not know of the first."""
+        """One answer for each text; sent twice only if the books could not know of the first."""
         rows = {(row.seq & 0xFFFF, row.destination): row for row in store.scan(OUTBOX_SMS)}
         replies = Counter(row.mo for row in rows.values())
         if set(replies) != self._answered or set(replies.values()) > {1}:
             self._complain("answers", "not one for each text in the books")
-        self._count_submits(rows)
-        pending = {key for key, row in rows.items() if row.state == OutboxState.PENDING}
-        for key, row in rows.items():
-            parts = {part: words for (name, part), words in self._words.items() if name == key}
-            words = "".join(parts[part] for part in sorted(parts))
-            if key not in pending and (row.state != OutboxState.ACCEPTED or words != row.text):
+        first_of_life, self._submits_seen = self._submits_seen, len(self.smsc.keys)
+        of_life = range(first_of_life, self._submits_seen)
+        self._look_at_submits(rows, of_life)
+        pending = {name for name, row in rows.items() if row.state == OutboxState.PENDING}
+        for name in rows.keys() - pending - self._settled:
+            row, words = rows[name], "".join(word for _, word in sorted(self._words[name].items()))
+            if row.state != OutboxState.ACCEPTED or words != row.text:
                 self._complain("answers", f"{row} was sent as {words!r}")
         if all_done and pending:
             self._complain("answers", f"{len(pending)} still wait")
-        for at in range(self._first_of_life, len(self.smsc.submitted)):
-            key = self._keys[at]
-            if key[0] in pending and died_s - self.smsc.taken_at[at] > RECORDED_S:
-                self._complain("answers", f"{key} was taken long ago, and the books do not know")
+        for at in of_life:
+            name = self.smsc.keys[at][0]
+            if name in pending and died_s - self.smsc.taken_at[at] > RECORDED_S:
+                self._complain("answers", f"{name} was taken long ago, and the books do not know")
         self._settled = set(rows) - pending
 
-    def _count_submits(self, rows):
-        """Count the copies that came in this life."""
-        self._keys = list(self._part_keys())
-        self._first_of_life, self._submits_seen = self._submits_seen, len(self._keys)
-        in_this_life = Counter(self._keys[self._first_of_life :])
-        for key, count in in_this_life.items():
-            name = key[0]
-            if name not in rows:
-                self._complain("answers", f"{key} left, and is not in the books")
-            if count > 1 or name in self._settled:
-                self._complain("answers", f"{key} was sent again")
-            self.resent += key in self._copies
-        self._copies += in_this_life
-        for at in range(self._first_of_life, self._submits_seen):
+    def _look_at_submits(self, rows, of_life):
+        """What left in this life is in the books, was not known to be sent, and left once."""
+        seen = set()
+        for at in of_life:
+            name, part = self.smsc.keys[at]
             words = self.smsc.submitted[at].text
-            if self._words.setdefault(self._keys[at], words) != words:
-                self._complain("answers", f"{self._keys[at]} came with other words")
+            if name not in rows:
+                self._complain("answers", f"{name} left, and is not in the books")
+            if (name, part) in seen or name in self._settled:
+                self._complain("answers", f"{name} was sent again")
+            seen.add((name, part))
+            self.resent += part in self._words[name]
+            if self._words[name].setdefault(part, words) != words:
+                self._complain("answers", f"{name} came with other words")
 
     def _complain(self, about, what):
         self.complaints.append(f"{about}: {what}")

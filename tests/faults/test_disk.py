@@ -1,4 +1,4 @@
-"""The disk fails, fills up, is somebody else's, or telcod dies before it has begun (FIELD-NOTES D, F4, F5, F8)."""
+"""The disk fails (F4), is full (F5), is in use (F8), or telcod dies before it has begun."""
 
 import asyncio
 
@@ -143,7 +143,7 @@ async def start_twice(folder, first):
                 config, folder / "said.log", injection=injection, changed=smsc.watch.changed
             ) as process:
                 await smsc.wait_until(
-                    lambda: process.returncode is not None or smsc.bound(),  # noqa: B023
+                    lambda: process.returncode is not None or bool(smsc.bound()),
                     "its end, or a bind",
                     wait_s=TRACED_START_S,
                 )

@@ -1,4 +1,4 @@
-"""telcod is killed at every write and sync, and between any two words with the SMSC (FIELD-NOTES D, F1 and F2).
+"""telcod is killed at every write and sync, and between any two words with the SMSC (F1, F2).
 
 Nothing that it acknowledged is lost, nothing is done or answered twice, and the books balance.
 """
@@ -7,11 +7,10 @@ import asyncio
 
 import pytest
 
-from tests.e2e.harness import DATABASE
 from tests.faults.sweep import Sweep, kill_at_call, kill_at_moment
 
 WRITES = ("pwrite64", "fdatasync", "write")
-# Of one thread in one life: with few there are those of the start, with many those of later batches.
+# Calls are counted in each thread of a life: the first are of the start, later ones of batches.
 SAMPLE = (
     *(kill_at_call("pwrite64", count) for count in (2, 5, 9, 14, 23, 37, 60, 97, 157)),
     *(kill_at_call("fdatasync", count) for count in (1, 3, 6)),

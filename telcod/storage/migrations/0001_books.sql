@@ -15,7 +15,8 @@ CREATE TABLE subscriber (
   centre INT8 NOT NULL CHECK (centre BETWEEN 1 AND 6),
   notices INT8 NOT NULL CHECK (notices IN (0, 1)),
   trial_used INT8 NOT NULL CHECK (trial_used IN (0, 1)),
-  life INT8 NOT NULL CHECK (life >= 1)
+  life INT8 NOT NULL CHECK (life >= 1),
+  since INT8 NOT NULL
 );
 
 CREATE TABLE subscriber_detail (

@@ -1,0 +1,288 @@
+"""What joins links and books: numbers of connections, evidence that outlives a kill, the edge."""
+
+import asyncio
+
+import pytest
+import structlog
+
+from telcod.clock import ManualClock
+from telcod.errors import Unavailable
+from telcod.metrics import Metrics
+from telcod.rows import MO, SMSC_CONNECTION, SmscConnection
+from telcod.smpp.consts import CommandStatus
+from telcod.smpp.gateway import BOOT_SHIFT, Gateway
+from telcod.smpp.link_settings import LinkSettings
+from telcod.smpp.pdu import DeliverSm
+from telcod.smpp.redelivery import DOUBT_S, STABLE_S, Redelivery
+from tests.world import START_MS
+from tests.world import World as Books
+
+A = 84903000001
+TRY_LATER = int(CommandStatus.ESME_RX_T_APPN)
+KT = DeliverSm(source_addr=str(A), destination_addr="1566", short_message=b"KT")
+
+
+class FakeLink:
+    def __init__(self, name="a", *, kinds=1):
+        self.name = name
+        self.settings = LinkSettings(name=name, host="smsc", system_id="s", password="p")
+        self.kinds = kinds
+        self.up = 0
+        self.answers = []
+
+    @property
+    def bound(self):
+        return self.up == self.kinds
+
+    def respond(self, connection, sequence, status, *, data_sm=False):
+        self.answers.append((connection, sequence, status))
+        return True
+
+
+class FakeSender:
+    def __init__(self):
+        self.times = 0
+        self.fails = 0
+        self.refilled = asyncio.Event()
+
+    def on_time(self):
+        self.times += 1
+
+    async def refill(self, reader):
+        if self.fails:
+            self.fails -= 1
+            raise Unavailable("the file is locked")
+        self.refilled.set()
+
+
+class World:
+    """A gateway over books in memory; what it notes goes into them at once."""
+
+    def __init__(self, books=None, *, boot=1):
+        self.books = books or Books()
+        self.clock = ManualClock(self.books.clock.wall_ms())
+        self.books.clock = self.clock
+        self.books.restart()
+        self.told = []
+        self.noted = []
+        self.redelivery = Redelivery()
+        self.gateway = Gateway(
+            self,
+            self.redelivery,
+            Metrics(process=False),
+            self.clock,
+            boot=boot,
+            told=self.told.append,
+        )
+        self.gateway.sender = FakeSender()
+        self.doubts = self.gateway.recover(self.books.store)
+        self.link = FakeLink()
+
+    def note_connection(self, row):
+        self.noted.append(row)
+        self.books.batcher.run([], connections=[row])
+
+    def connect(self, connection, link=None):
+        link = link or self.link
+        link.up += 1
+        self.gateway.on_connection(link, connection, True)
+        return self.gateway.connection_id(link, connection)
+
+    def disconnect(self, connection, link=None):
+        link = link or self.link
+        link.up -= 1
+        self.gateway.on_connection(link, connection, False)
+
+    def text(self, number, text="KT"):
+        """A text comes in on a connection, is carried out, and answered."""
+        request = self.books.text_request(A, text, connection=number)
+        now_s = self.clock.monotonic_s()
+        record, again = self.redelivery.take(request.mo.fingerprint, number, now=now_s)
+        if not again:
+            record.seq = self.books.batcher.run([request]).results[0].seq
+        self.redelivery.answered(record, written=True, now=now_s)
+        return again
+
+    def later(self, seconds):
+        self.clock.advance(int(seconds * 1_000))
+        self.gateway.tick()
+
+    def killed(self):
+        """Start again on the same books."""
+        return World(self.books, boot=2)
+
+    def connections(self):
+        return {row.id: row for row in self.books.store.scan(SMSC_CONNECTION)}
+
+
+@pytest.fixture
+def world():
+    made = World()
+    made.books.import_({"msisdn": A})
+    return made
+
+
+@pytest.mark.rule("SMPP-1", "CLI-1")
+def test_a_link_is_told_once_when_all_its_connections_are_bound_and_once_when_not(world):
+    link = FakeLink("split", kinds=2)
+    world.connect(1, link)
+    assert world.told == []
+    world.connect(2, link)
+    assert world.told == ["link split is bound to smsc:2775"]
+    world.disconnect(1, link)
+    world.disconnect(2, link)
+    assert world.told[1:] == ["link split is no longer bound to smsc:2775"]
+
+
+@pytest.mark.rule("SMPP-2")
+def test_numbers_of_connections_are_unique_over_links_and_starts(world):
+    other = FakeLink("b")
+    numbers = [world.connect(1), world.connect(1, other), world.connect(2)]
+    again = world.killed()
+    numbers.append(again.connect(1))
+    assert len(set(numbers)) == len(numbers)
+    assert {number >> BOOT_SHIFT for number in numbers} == {1, 2}
+
+
+@pytest.mark.rule("SMPP-2")
+def test_evidence_of_a_connection_is_in_the_books(world):
+    number = world.connect(1)
+    up_at = world.clock.wall_ms()
+    world.text(number)
+    world.text(number, "KT W")
+    world.later(STABLE_S)
+    assert world.connections()[number].confirmed_seq == 2
+    world.disconnect(1)
+    row = world.connections()[number]
+    assert (row.link, row.up_at) == ("a", up_at)
+    assert row.down_at == world.clock.wall_ms()
+    assert row.confirmed_seq == 2
+
+
+@pytest.mark.rule("SMPP-2")
+def test_what_became_stable_just_before_the_connection_went_is_in_no_doubt(world):
+    number = world.connect(1)
+    world.text(number)
+    world.clock.advance(int(STABLE_S * 1_000))
+    world.disconnect(1)
+    assert world.connections()[number].confirmed_seq == 1
+    assert world.text(world.connect(2)) is False
+
+
+@pytest.mark.rule("SMPP-2")
+def test_after_a_kill_what_was_not_confirmed_is_known_again_and_only_that(world):
+    number = world.connect(1)
+    world.text(number, "KT")
+    world.later(STABLE_S)
+    world.text(number, "KT W")
+    world.text(number, "KT B")
+    again = world.killed()
+    assert again.doubts == 2
+    number = again.connect(1)
+    assert again.text(number, "KT W") is True
+    assert again.text(number, "KT B") is True
+    assert again.text(number, "KT") is False
+    assert again.text(number, "KT W") is False
+
+
+@pytest.mark.rule("SMPP-2")
+@pytest.mark.parametrize(("pause_s", "doubts"), [(DOUBT_S - 10, 1), (DOUBT_S + 1, 0)])
+def test_after_a_kill_doubt_ends_ten_minutes_after_the_text(world, pause_s, doubts):
+    world.text(world.connect(1))
+    world.clock.advance(int(pause_s * 1_000))
+    again = world.killed()
+    assert again.doubts == doubts
+    again.clock.advance(11_000)
+    again.gateway.tick()
+    assert again.text(again.connect(1)) is False
+
+
+@pytest.mark.rule("SMPP-2")
+def test_a_kill_closes_the_connections_that_were_open(world):
+    number = world.connect(1)
+    again = world.killed()
+    assert again.connections()[number].down_at == again.clock.wall_ms()
+    assert again.killed().doubts == 0
+
+
+@pytest.mark.rule("SMPP-2")
+def test_a_quiet_connection_s_old_mark_does_not_make_the_start_read_the_whole_journal():
+    world = World()
+    world.books.import_({"msisdn": A})
+    old = SmscConnection(5, "a", START_MS, down_at=0, confirmed_seq=0, last_seq=0)
+    busy = SmscConnection(6, "a", START_MS, down_at=0, confirmed_seq=40, last_seq=0)
+    world.books.batcher.run([], connections=[old, busy])
+    for _ in range(45):
+        world.books.run(world.books.text_request(A, "KT", connection=6))
+        world.clock.advance(60_000)
+    world.books.run(world.books.text_request(A, "KT", connection=5))
+    looked_at = []
+
+    class Journal:
+        def __init__(self, store):
+            self.store = store
+
+        def next_seqs(self):
+            return self.store.next_seqs()
+
+        def scan(self, table, *, after=0):
+            for row in self.store.scan(table, after=after):
+                if table is MO:
+                    looked_at.append(row.seq)
+                yield row
+
+    gateway = Gateway(
+        world, Redelivery(), Metrics(process=False), world.clock, boot=3, told=world.told.append
+    )
+    assert gateway.recover(Journal(world.books.store)) == 6  # 41 to 45, and the last.
+    assert len(looked_at) < 30
+
+
+@pytest.mark.rule("SMPP-2")
+def test_whatever_breaks_with_one_text_the_smsc_keeps_it(world):
+    class Broken:
+        def take(self, link, connection, sequence, body):
+            raise KeyError("what")
+
+    world.gateway.inbox = Broken()
+    with structlog.testing.capture_logs() as lines:
+        world.gateway.on_deliver(world.link, 1, 7, KT)
+    assert world.link.answers == [(1, 7, TRY_LATER)]
+    assert lines[0]["event"] == "text.broke"
+
+
+@pytest.mark.rule("SMPP-2")
+def test_nonsense_is_logged_by_its_command_and_counted(world):
+    with structlog.testing.capture_logs() as lines:
+        world.gateway.on_malformed(world.link, 0x05, "short_message: ends too early")
+    assert lines[0] == {
+        "event": "pdu.malformed",
+        "log_level": "warning",
+        "link": "a",
+        "command_id": "0x00000005",
+        "reason": "short_message: ends too early",
+    }
+
+
+@pytest.mark.rule("SMPP-5")
+def test_a_tick_lets_the_sender_try_again(world):
+    world.gateway.tick()
+    assert world.gateway.sender.times == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.rule("SMPP-5")
+async def test_books_that_cannot_be_read_for_once_end_nothing(world):
+    sender = world.gateway.sender
+    sender.fails = 1
+    running = asyncio.create_task(world.gateway.run(None))
+    async with asyncio.timeout(5):
+        await sender.refilled.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
