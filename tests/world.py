@@ -160,7 +160,7 @@ class World:
 
     def clock_work(self):
         """Carry out what is due, until nothing is; the outcomes, in order."""
-        outcomes = []
+        outcomes: list[str] = []
         for _ in range(ROUNDS_MAX):
             requests = self.clock_requests()
             if not requests:
