@@ -1,5 +1,7 @@
 """What happens by the clock happens when it is due, once, and not while the clock is in doubt."""
 
+from typing import Any
+
 import pytest
 import structlog
 
@@ -28,7 +30,7 @@ class Office:
     """A scheduler over books in memory, whose writer commits at once."""
 
     def __init__(self, *msisdns, routes=None):
-        self.books = World(routes=routes)
+        self.books: Any = World(routes=routes)
         self.clock = self.books.clock
         self.guard = ClockGuard(wall_ms=self.clock.wall_ms(), monotonic_s=self.clock.monotonic_s())
         self.posted = []
@@ -37,7 +39,8 @@ class Office:
         for msisdn in msisdns:
             self.books.subscriber(msisdn, balance_vnd=20_000)
             self.books.text(msisdn, "DK")
-        self.reader = MemoryReader(self.books.store)
+        store: Any = self.books.store
+        self.reader = MemoryReader(store)
         self.asked_for = []
         self.scheduler = Scheduler(
             self, self, self.clock, self.guard, lambda: self.books.rules.limits.texts

@@ -167,7 +167,7 @@ class Sender:
         self._pump(link.short_codes)
 
     def on_time(self) -> None:
-        """Try again what was to be tried again by now, and give up what has become stale.
+        """Try again what was to be tried again by now; what has become stale is given up.
 
         Call about once a second.
         """
@@ -177,11 +177,6 @@ class Sender:
             if sending.place == place:
                 self._put(sending)
         self._pump(self._waiting)
-        for waiting in self._waiting.values():
-            while waiting and (_is_gone(waiting[0]) or self._is_stale(waiting[0][2])):
-                head = heappop(waiting)
-                if not _is_gone(head):
-                    self._end(head[2], OutboxState.EXPIRED, "")
         self._wake_if_behind()
 
     def on_submit_done(self, link: Link, token: _Token, status: int, message_id: str) -> None:

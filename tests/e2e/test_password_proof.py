@@ -7,6 +7,7 @@ and output are searched for it, in any case and in every form that bytes of a te
 import asyncio
 import base64
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -103,7 +104,7 @@ def test_the_search_finds_a_password_however_it_is_written(tmp_path, written):
 
 
 # What is texted, to which code, and how; each by a subscriber of its own, twice: set and changed.
-SHAPES = (
+SHAPES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("MK {}", "9223", {}),
     ("mk   {} gui 9223", "9223", {}),
     ("MK {}", "9223", {"data_coding": 8}),

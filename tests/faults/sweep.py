@@ -124,6 +124,7 @@ class WatchedSmsc(SimulatedSmsc):
             self.names.add(name)
         if now_it_is and not moment.before:
             self._act_then()
+        self.watch.changed()
 
 
 def open_books(path, crowd):

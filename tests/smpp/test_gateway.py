@@ -1,6 +1,7 @@
 """What joins links and books: numbers of connections, evidence that outlives a kill, the edge."""
 
 import asyncio
+from typing import Any
 
 import pytest
 import structlog
@@ -41,9 +42,19 @@ class FakeLink:
 
 class FakeSender:
     def __init__(self):
+        self.heard = []
         self.times = 0
         self.fails = 0
         self.refilled = asyncio.Event()
+
+    def on_submit_done(self, *what):
+        self.heard.append(what)
+
+    def on_submit_unknown(self, *what):
+        self.heard.append(what)
+
+    def on_ready(self, *what):
+        self.heard.append(what)
 
     def on_time(self):
         self.times += 1
@@ -63,10 +74,10 @@ class World:
         self.clock = ManualClock(self.books.clock.wall_ms())
         self.books.clock = self.clock
         self.books.restart()
-        self.told = []
+        self.told: list[str] = []
         self.noted = []
         self.redelivery = Redelivery()
-        self.gateway = Gateway(
+        self.gateway: Any = Gateway(
             self,
             self.redelivery,
             Metrics(process=False),
@@ -74,9 +85,12 @@ class World:
             boot=boot,
             told=self.told.append,
         )
-        self.gateway.sender = FakeSender()
+        self.gateway.sender = self.sender = self.fake_sender()
         self.doubts = self.gateway.recover(self.books.store)
         self.link = FakeLink()
+
+    def fake_sender(self) -> Any:
+        return FakeSender()
 
     def note_connection(self, row):
         self.noted.append(row)
@@ -265,9 +279,18 @@ def test_nonsense_is_logged_by_its_command_and_counted(world):
 
 
 @pytest.mark.rule("SMPP-5")
+def test_answers_and_room_are_the_sender_s(world):
+    world.gateway.on_submit_done(world.link, "token", 0, "m1")
+    world.gateway.on_submit_unknown(world.link, "token")
+    world.gateway.on_ready(world.link)
+    link = world.link
+    assert world.sender.heard == [(link, "token", 0, "m1"), (link, "token"), (link,)]
+
+
+@pytest.mark.rule("SMPP-5")
 def test_a_tick_lets_the_sender_try_again(world):
     world.gateway.tick()
-    assert world.gateway.sender.times == 1
+    assert world.sender.times == 1
 
 
 @pytest.mark.anyio

@@ -1,6 +1,7 @@
 """From a deliver_sm to the writer and back: who is answered, when, and with what."""
 
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 import structlog
@@ -46,11 +47,11 @@ class World:
     """An inbox with a writer that commits when it is told to."""
 
     def __init__(self):
-        self.link = FakeLink()
+        self.link: Any = FakeLink()
         self.posted = []  # (request, sink)
         self.full = False
         self.hashes = []  # (secret, future)
-        self.soon = []
+        self.soon: Any = []
         self.now_s = 0.0
         self.seq = 0
         self.redelivery = Redelivery()

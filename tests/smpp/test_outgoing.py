@@ -1,5 +1,7 @@
 """One text of the outbox, as the submit_sm PDUs that carry it."""
 
+from typing import Any
+
 import pytest
 
 from telcod.rows import OutboxSms
@@ -16,7 +18,7 @@ pytestmark = pytest.mark.rule("SMPP-5")
 
 
 def text_row(text, *, seq=0x1_0007, receipt=0):
-    values = dict.fromkeys(OutboxSms.__struct_fields__, 0) | {
+    values: dict[str, Any] = dict.fromkeys(OutboxSms.__struct_fields__, 0) | {
         "seq": seq,
         "source": "1566",
         "destination": "84903000001",

@@ -211,8 +211,10 @@ class Evidence(RuleBasedStateMachine):
         self.at_smsc = []
         self.pending = []  # (record, where it and its followers are to be answered)
         self.journal = []  # (seq, fingerprint, connection, at)
-        self.marks = Counter()
-        self.sent, self.ran, self.excused = Counter(), Counter(), Counter()
+        self.marks: Counter[int] = Counter()
+        self.sent: Counter[bytes] = Counter()
+        self.ran: Counter[bytes] = Counter()
+        self.excused: Counter[bytes] = Counter()
 
     def confirm(self):
         for connection, seq in self.evidence.confirmed(now=self.now).items():
@@ -355,8 +357,7 @@ class Evidence(RuleBasedStateMachine):
             assert least <= self.ran[fingerprint] <= times
 
 
-class TestEvidence(Evidence.TestCase):
-    """The machine as a test."""
+TestEvidence = Evidence.TestCase
 
 
 @pytest.mark.thorough

@@ -1,5 +1,7 @@
 """Texts leave in order, once if it can be helped, and none is forgotten.  Time is numbers here."""
 
+from typing import Any
+
 import pytest
 import structlog
 
@@ -56,12 +58,12 @@ class World:
     """A sender, its links, the books behind it, and a clock that is set by hand."""
 
     def __init__(self, *links):
-        self.links = links or (FakeLink(),)
-        self.settled = []
+        self.links: Any = links or (FakeLink(),)
+        self.settled: Any = []
         self.books = []
         self.now_s = 0.0
         self.woken = 0
-        self.sender = Sender(
+        self.sender: Any = Sender(
             self.links,
             self.settled.append,
             wall_ms=lambda: int(self.now_s * 1_000),
@@ -86,7 +88,7 @@ class World:
 
     def row(self, text, *, source="1566", expires_at=0, receipt=0, destination="84903000001"):
         seq = len(self.books) + 1
-        values = dict.fromkeys(OutboxSms.__struct_fields__, 0) | {
+        values: dict[str, Any] = dict.fromkeys(OutboxSms.__struct_fields__, 0) | {
             "seq": seq,
             "at": int(self.now_s * 1_000),
             "source": source,
@@ -544,6 +546,43 @@ async def test_what_is_committed_while_the_books_are_read_is_neither_lost_nor_do
     await world.sender.refill(Slow())
     assert texts(world.link) == ["one", "two", "three"]
     assert not world.sender.behind
+
+
+@pytest.mark.anyio
+async def test_what_was_read_before_it_was_announced_is_sent_once():
+    world = World()
+    world.sender.behind = True
+    rows = [world.row("one"), world.row("two")]
+    await world.sender.refill(world)
+    world.sender.take(rows)
+    world.take("three")
+    assert texts(world.link) == ["one", "two", "three"]
+
+
+@pytest.mark.anyio
+async def test_what_was_announced_and_is_no_longer_in_the_books_is_not_waited_for():
+    world = World()
+    world.sender.behind = True
+    world.sender.take([world.row("one")])
+    world.books.clear()
+    await world.sender.refill(world)
+    assert not world.sender.behind
+    assert world.link.sent == []
+
+
+def test_an_answer_to_what_was_begun_anew_elsewhere_changes_nothing():
+    a, b = FakeLink("a"), FakeLink("b")
+    world = World(a, b)
+    world.take("one")
+    first, other = (a, b) if a.sent else (b, a)
+    first.bound = False
+    token = world.lose(link=first)
+    assert texts(other) == ["one"]
+    world.late(token, link=first)
+    world.answer(link=other)
+    assert world.states() == {1: OutboxState.ACCEPTED}
+    world.sender.on_submit_unknown(first, token)
+    assert len(world.settled) == 1
 
 
 @pytest.mark.anyio
