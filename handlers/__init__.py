@@ -12,7 +12,7 @@ texts to `config/messages/`.
 from collections.abc import Mapping
 from typing import Final
 
-from handlers import daemon, epayment, info, lists, packages, staff
+from handlers import calls, daemon, epayment, info, lists, packages, staff
 from handlers.common import SHORT_CODE_EPAYMENT, SHORT_CODE_PAYFORME
 from telcod.dispatch import IGNORED_ROUTE, MALFORMED_ROUTE, UNKNOWN_ROUTE, Args, Route
 
@@ -47,8 +47,17 @@ NO_KEYWORD: Final = (  # texts that lead nowhere
     Route(MALFORMED_ROUTE,          info.malformed),
     Route(IGNORED_ROUTE,            info.ignored),
 )
+CALLS: Final = (  # 1566 dialled: the one who is called is asked to pay
+    Route("call.offer",             calls.offer),
+    Route("call.consent",           calls.consent),
+    Route("call.answered",          calls.answered),
+    Route("call.progress",          calls.progress),
+    Route("call.ended",             calls.ended),
+    Route("call.show",              calls.show),
+)
 CLOCK: Final = (  # what happens because its moment came
     Route("clock.package",          packages.look_after),
+    Route("clock.call",             calls.supervise),
     Route("daemon.start",           daemon.start),
     Route("daemon.reload",          daemon.reload),
 )
@@ -67,5 +76,5 @@ BY_SHORT_CODE: Final[Mapping[str, tuple[Route, ...]]] = {
     SHORT_CODE_EPAYMENT: EPAYMENT,
 }
 ROUTES: Final[Mapping[str, Route]] = {
-    route.name: route for table in (PAYFORME, EPAYMENT, NO_KEYWORD, CLOCK, STAFF) for route in table
+    route.name: route for table in (PAYFORME, EPAYMENT, NO_KEYWORD, CALLS, CLOCK, STAFF) for route in table
 }

@@ -71,6 +71,9 @@ class Store(Protocol):
         of texts sent over a link under this id, that asked for a receipt (SMPP-4).
         """
 
+    def due_calls(self, *, now_ms: int, most: int) -> list[str]:
+        """Ids of calls that supervision must look at, the longest due first."""
+
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """(msisdn, period) of subscriptions whose `next_at` has come, the longest due first."""
 

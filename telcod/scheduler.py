@@ -31,6 +31,9 @@ _log = structlog.get_logger("telcod.scheduler")
 class Reader(Protocol):
     """What the scheduler needs of the books to read."""
 
+    def due_calls(self, *, now_ms: int, most: int) -> Awaitable[list[str]]:
+        """See `Store.due_calls`."""
+
     def due_subscriptions(self, *, now_ms: int, most: int) -> Awaitable[list[tuple[int, int]]]:
         """See `Store.due_subscriptions`."""
 
@@ -87,10 +90,24 @@ class Scheduler:
                     what_to_do="check the clock, then: telcod clock confirm",
                 )
             return 0
+        await self.supervise()
         done = await self._renewals()
         if self._clock.wall_ms() >= self._prune_at_ms:
             await self._prune()
         return done
+
+    async def supervise(self) -> int:
+        """Close calls whose end was lost (PFM-17); how many were looked at."""
+        done = 0
+        while True:
+            due = await self._reader.due_calls(now_ms=self._clock.wall_ms(), most=DUE_SLICE)
+            requests = [
+                Request("clock.call", args=(call_id,), channel=Channel.CLOCK) for call_id in due
+            ]
+            carried_out = await self._all(requests) if requests else 0
+            done += carried_out
+            if len(due) < DUE_SLICE or not carried_out:
+                return done
 
     async def _renewals(self) -> int:
         done = 0

@@ -148,6 +148,7 @@ class FileSettings(_Table, frozen=True, kw_only=True):
     messages: Annotated[str, Meta(min_length=1)] = "messages"
     keywords: Annotated[str, Meta(min_length=1)] = "keywords.toml"
     limits: Annotated[str, Meta(min_length=1)] = "limits.toml"
+    prompts: Annotated[str, Meta(min_length=1)] = "prompts"
 
 
 class Settings(_Table, frozen=True, kw_only=True):
@@ -164,7 +165,7 @@ class Settings(_Table, frozen=True, kw_only=True):
     files: FileSettings = FileSettings()
     folder: Path = Path()
 
-    def file(self, which: Literal["tariffs", "messages", "keywords", "limits"]) -> Path:
+    def file(self, which: Literal["tariffs", "messages", "keywords", "limits", "prompts"]) -> Path:
         """One of `[files]`: the configuration's own or, if there is none, the shipped one."""
         name: str = getattr(self.files, which)
         own = self.folder / name

@@ -15,6 +15,7 @@ from telcod.ports import Settled
 from telcod.rows import (
     ACCOUNT,
     AUDIT,
+    CALL,
     ENTRY,
     HOLD,
     LIST_ENTRY,
@@ -184,6 +185,11 @@ class MemoryStore:
             for row in self.scan(OUTBOX_SMS)
             if message_id and (row.link, row.message_id) == (link, message_id)
         ]
+
+    def due_calls(self, *, now_ms: int, most: int) -> list[str]:
+        """See `Store.due_calls`."""
+        due = [row for row in self._tables[CALL.index].values() if 0 < row.due_at <= now_ms]
+        return [row.id for row in sorted(due, key=lambda row: row.due_at)[:most]]
 
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """See `Store.due_subscriptions`."""

@@ -237,6 +237,11 @@ class SqliteStore:
         sql = "SELECT seq, state, attempts FROM outbox_sms WHERE message_id = ? AND message_id <> '' AND link = ? ORDER BY seq"
         return [(row[0], row[1], row[2]) for row in self._db.execute(sql, (message_id, link))]
 
+    def due_calls(self, *, now_ms: int, most: int) -> list[str]:
+        """See `Store.due_calls`."""
+        sql = "SELECT id FROM call WHERE due_at > 0 AND due_at <= ? ORDER BY due_at LIMIT ?"
+        return [row[0] for row in self._db.execute(sql, (now_ms, most))]
+
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """See `Store.due_subscriptions`."""
         sql = "SELECT msisdn, period_no FROM subscription WHERE next_at > 0 AND next_at <= ? ORDER BY next_at, msisdn LIMIT ?"
