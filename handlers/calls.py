@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from handlers.common import tell
+from handlers.requests import count_request, too_often
 from telcod.billing.accounts import REVENUE_VOICE, WRITE_OFF, main_account
 from telcod.billing.calls import (
     NEUTRAL_PROMPT,
@@ -30,9 +31,8 @@ from telcod.billing.holds import hold, settle
 from telcod.billing.ledger import Declined, Transfer, post
 from telcod.billing.lists import Verdict, decide_add
 from telcod.billing.packages import is_working
-from telcod.billing.recent import decide_again
 from telcod.billing.tariffs import Tariff
-from telcod.days import HOUR_MS, SECOND_MS
+from telcod.days import SECOND_MS
 from telcod.dialled import Asked, Direct, Guidance, read_dialled
 from telcod.errors import LedgerCorrupt
 from telcod.rows import (
@@ -41,7 +41,6 @@ from telcod.rows import (
     CALL,
     HOLD,
     LIST_ENTRY,
-    RECENT,
     SUBSCRIBER,
     SUBSCRIPTION,
     Asking,
@@ -51,7 +50,6 @@ from telcod.rows import (
 
     ListEntry,
     ListKind,
-    Recent,
     Subscriber,
 )
 from telcod.tx import Tx
@@ -216,15 +214,15 @@ def _asked(request: Request, tx: Tx, call_id: str, payer: int) -> Reply:
         caller,
         tx.get(SUBSCRIBER, payer),
         tx.get(ACCOUNT, main_account(payer)),
-        tx.rules.tariffs.at(tx.now_ms).voice,
+        price_vnd(1, tx.rules.tariffs.at(tx.now_ms).voice),
         limits,
         listed=listed.kind if listed else None,
         package_works=is_working(tx.get(SUBSCRIPTION, payer)),
-        too_often=_too_often(tx, request.sender, payer, limits),
+        too_often=too_often(tx, request.sender, payer, limits),
     )
     if decision.refused is not None:
         return _refused(request, tx, call_id, payer, decision.refused)
-    _count(tx, request.sender, payer, limits)
+    count_request(tx, request.sender, payer, limits)
     if decision.connect:
         return _grant_first(tx, _new_call(request, tx, call_id, payer, automatic=1))
     asking = tx.get(ASKING, payer)
@@ -248,7 +246,7 @@ def _direct(request: Request, tx: Tx, call_id: str, payer: int | None) -> Reply:
         tx.get(SUBSCRIBER, request.sender) if request.sender else None,
         tx.get(SUBSCRIBER, payer),
         tx.get(ACCOUNT, main_account(payer)),
-        tx.rules.tariffs.at(tx.now_ms).voice,
+        price_vnd(1, tx.rules.tariffs.at(tx.now_ms).voice),
         tx.rules.limits.calls,
         listed=listed.kind if listed else None,
         package_works=is_working(tx.get(SUBSCRIPTION, payer)),
@@ -294,30 +292,6 @@ def _refused(request: Request, tx: Tx, call_id: str, payer: int, reason: Refused
     )
     tx.put(CALL, call)
     return Reply(OK, data=_refusal(tx, call))
-
-
-def _too_often(tx: Tx, caller: int, payer: int, limits: CallLimits) -> bool:
-    return any(
-        decide_again(_times(tx, subject), now_ms=tx.now_ms, most=most, within_ms=limits.rate_within_h * HOUR_MS) is None
-        for subject, most in _rates(caller, payer, limits)
-    )
-
-
-def _count(tx: Tx, caller: int, payer: int, limits: CallLimits) -> None:
-    for subject, most in _rates(caller, payer, limits):
-        times = decide_again(_times(tx, subject), now_ms=tx.now_ms, most=most, within_ms=limits.rate_within_h * HOUR_MS)
-        if times is not None:
-            tx.put(RECENT, Recent(subject, times))
-
-
-def _rates(caller: int, payer: int, limits: CallLimits) -> tuple[tuple[str, int], ...]:
-    """PFM-14: requests of A to B, and of A to anyone."""
-    return ((f"ask:{caller}:{payer}", limits.per_pair_max), (f"ask:{caller}", limits.per_caller_max))
-
-
-def _times(tx: Tx, subject: str) -> str:
-    recent = tx.get(RECENT, subject)
-    return recent.times if recent else ""
 
 
 # -- consent and grant

@@ -336,6 +336,41 @@ class Asking(Row, frozen=True):
     call: str
 
 
+class TextState(StrEnum):
+    """Life of a receiver-paid text; the first two are open."""
+
+    ASKING = "asking"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+
+
+class HeldText(Row, frozen=True):
+    """A text from A for B to pay (PFM-30), by its number in the journal; `due_at` is when the clock ends it (0: never)."""
+
+    mo: int
+    sender: int
+    payer: int
+    text: str
+    parts: int
+    price_vnd: int
+    tariff: str
+    state: str
+    code: str
+    at: int
+    due_at: int
+
+
+class AskedText(Row, frozen=True):
+    """The code by which B answers for a text that waits."""
+
+    payer: int
+    code: str
+    mo: int
+
+
 class SmscConnection(Row, frozen=True):
     """Redelivery evidence: answers up to `confirmed_seq` were written to a connection that stayed
     up (DESIGN 4).
@@ -467,6 +502,9 @@ TARIFF_SEEN: Final = Table("tariff_seen", TariffSeen, ("id",), index=20)
 CALL: Final = Table("call", Call, ("id",), index=21)
 ASKING: Final = Table("asking", Asking, ("payer",), index=22)
 
+HELD_TEXT: Final = Table("held_text", HeldText, ("mo",), index=23)
+ASKED_TEXT: Final = Table("asked_text", AskedText, ("payer", "code"), index=24, group="payer")
+
 # The same rows, read by the number that is listed rather than by the list's owner (NUM-5).
 LIST_ENTRY_BY_NUMBER: Final = Table(
     "list_entry", ListEntry, ("owner", "number"), index=LIST_ENTRY.index, group="number"
@@ -496,5 +534,7 @@ TABLES: Final[tuple[Table[Any], ...]] = (
     TARIFF_SEEN,
     CALL,
     ASKING,
+    HELD_TEXT,
+    ASKED_TEXT,
 )
 LOGS: Final = tuple(table for table in TABLES if table.log)

@@ -31,6 +31,9 @@ _log = structlog.get_logger("telcod.scheduler")
 class Reader(Protocol):
     """What the scheduler needs of the books to read."""
 
+    def due_texts(self, *, now_ms: int, most: int) -> Awaitable[list[int]]:
+        """See `Store.due_texts`."""
+
     def due_calls(self, *, now_ms: int, most: int) -> Awaitable[list[str]]:
         """See `Store.due_calls`."""
 
@@ -97,16 +100,25 @@ class Scheduler:
         return done
 
     async def supervise(self) -> int:
-        """Close calls whose end was lost (PFM-17); how many were looked at."""
+        """Close calls whose end was lost, and texts that nobody took (PFM-17, PFM-30)."""
+
+        async def calls() -> list[Request]:
+            due = await self._reader.due_calls(now_ms=self._clock.wall_ms(), most=DUE_SLICE)
+            return [Request("clock.call", args=(call_id,), channel=Channel.CLOCK) for call_id in due]
+
+        async def texts() -> list[Request]:
+            due = await self._reader.due_texts(now_ms=self._clock.wall_ms(), most=DUE_SLICE)
+            return [Request("clock.text", args=(str(mo),), channel=Channel.CLOCK) for mo in due]
+
+        return await self._until_done(calls) + await self._until_done(texts)
+
+    async def _until_done(self, due: Callable[[], Awaitable[list[Request]]]) -> int:
         done = 0
         while True:
-            due = await self._reader.due_calls(now_ms=self._clock.wall_ms(), most=DUE_SLICE)
-            requests = [
-                Request("clock.call", args=(call_id,), channel=Channel.CLOCK) for call_id in due
-            ]
+            requests = await due()
             carried_out = await self._all(requests) if requests else 0
             done += carried_out
-            if len(due) < DUE_SLICE or not carried_out:
+            if len(requests) < DUE_SLICE or not carried_out:
                 return done
 
     async def _renewals(self) -> int:

@@ -33,6 +33,9 @@ class CallLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate_within_h: int = 24
     receipts: bool = True
     platform_measures_talk: bool = True
+    text_kept_h: int = 24
+    text_receipt_within_h: int = 48
+    text_charged_on: str = "delivered"  # or "accepted": where the SMSC gives no receipts
 
 
 class Refused(StrEnum):
@@ -98,20 +101,20 @@ def decide_offer(
     caller: Subscriber | None,
     payer: Subscriber | None,
     account: Account | None,
-    tariff: VoiceTariff,
+    least_vnd: int,
     limits: CallLimits,
     *,
     listed: str | None,
     package_works: bool,
     too_often: bool,
 ) -> Offer:
-    """Say what becomes of a request to pay, in the order of PFM-10.
+    """Say what becomes of a request to pay for a call or a text, in the order of PFM-10.
 
     Args:
         caller: A, None when off-net.
         payer: B, None when off-net.
         account: B's main balance.
-        tariff: Prices in force.
+        least_vnd: What B must be able to pay at least, đồng: the first block, or the text.
         limits: Settings.
         listed: On which list of B's A stands, if any.
         package_works: Whether B's whitelist counts now.
@@ -124,7 +127,7 @@ def decide_offer(
         return Offer(Refused.BLACKLISTED)
     if too_often:
         return Offer(Refused.TOO_OFTEN)
-    if account is None or affordable_s(account.spendable_vnd, tariff) == 0:
+    if account is None or account.spendable_vnd < least_vnd:
         return Offer(Refused.NO_MONEY)
     return Offer(connect=listed == ListKind.WHITE and package_works)
 

@@ -411,6 +411,8 @@ class Sender:
                 self._wall_ms(),
                 link,
                 message_id,
+                row.kind,
+                row.mo,
             )
         )
         self._wake_if_behind()

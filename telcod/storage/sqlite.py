@@ -16,7 +16,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import msgspec
 
 from telcod.errors import StoreFailed, StoreFull, StoreLocked, StoreRefused
-from telcod.ports import Settled
+from telcod.ports import Sent, Settled
 from telcod.rows import AUDIT, ENTRY, LOGS, OUTBOX_SMS, OutboxSms, Row, Table
 from telcod.tx import Changes
 
@@ -232,10 +232,15 @@ class SqliteStore:
         sql = f"SELECT {names} FROM outbox_sms WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?"
         return [OutboxSms(*row) for row in self._db.execute(sql, (after, most))]
 
-    def sms_by_message_id(self, link: str, message_id: str) -> list[tuple[int, int, int]]:
+    def sms_by_message_id(self, link: str, message_id: str) -> list[Sent]:
         """See `Store.sms_by_message_id`."""
-        sql = "SELECT seq, state, attempts FROM outbox_sms WHERE message_id = ? AND message_id <> '' AND link = ? ORDER BY seq"
-        return [(row[0], row[1], row[2]) for row in self._db.execute(sql, (message_id, link))]
+        sql = "SELECT seq, state, attempts, kind, mo FROM outbox_sms WHERE message_id = ? AND message_id <> '' AND link = ? ORDER BY seq"
+        return [Sent(*row) for row in self._db.execute(sql, (message_id, link))]
+
+    def due_texts(self, *, now_ms: int, most: int) -> list[int]:
+        """See `Store.due_texts`."""
+        sql = "SELECT mo FROM held_text WHERE due_at > 0 AND due_at <= ? ORDER BY due_at LIMIT ?"
+        return [row[0] for row in self._db.execute(sql, (now_ms, most))]
 
     def due_calls(self, *, now_ms: int, most: int) -> list[str]:
         """See `Store.due_calls`."""
