@@ -29,7 +29,7 @@ from telcod.billing.calls import (
 from telcod.billing.consent import Accept, AskAgain, Refuse, decide_consent
 from telcod.billing.holds import hold, settle
 from telcod.billing.ledger import Declined, Transfer, post
-from telcod.billing.lists import Verdict, decide_add
+from telcod.billing.lists import Verdict, decide_add, on_net
 from telcod.billing.packages import is_working
 from telcod.billing.tariffs import Tariff
 from telcod.days import SECOND_MS
@@ -47,9 +47,9 @@ from telcod.rows import (
     Call,
     CallState,
     HoldStatus,
-
     ListEntry,
     ListKind,
+    State,
     Subscriber,
 )
 from telcod.tx import Tx
@@ -62,6 +62,9 @@ WRONG_ORDER: Final = "call.wrong_order"
 CONNECT: Final = "connect"
 ASK: Final = "ask"
 REFUSE: Final = "refuse"
+# Nobody talks longer, and no moment is later: a platform that says so is wrong, and must not break the books.
+TALK_S_MAX: Final = 24 * 3_600
+MOMENT_MS_MAX: Final = 4_102_444_800_000  # The year 2100.
 
 
 def offer(request: Request, tx: Tx) -> Reply:
@@ -120,7 +123,8 @@ def answered(request: Request, tx: Tx) -> Reply:
     if call is None:
         return Reply(UNKNOWN)
     if call.state == CallState.GRANTED:
-        tx.put(CALL, _talking(tx, call, int(at) or tx.now_ms))
+        answered_at = int(at) if 0 < int(at) <= MOMENT_MS_MAX else tx.now_ms
+        tx.put(CALL, _talking(tx, call, answered_at))
         return Reply(OK, data={"max_seconds": call.granted_s, "final": bool(call.final)})
     if call.state == CallState.TALKING:
         return Reply(OK, data={"max_seconds": call.granted_s, "final": bool(call.final)})
@@ -133,7 +137,7 @@ def progress(request: Request, tx: Tx) -> Reply:
     call = tx.get(CALL, row_id(request, call_id))
     if call is None:
         return Reply(UNKNOWN)
-    used_s = int(used)
+    used_s = min(int(used), TALK_S_MAX)
     if call.state == CallState.GRANTED:  # `answered` was lost: they talk, so it was.
         call = _talking(tx, call, tx.now_ms - used_s * SECOND_MS)
     if call.state != CallState.TALKING:
@@ -156,11 +160,13 @@ def ended(request: Request, tx: Tx) -> Reply:
     if call.state == CallState.ASKING:
         _stop_asking(tx, call)
         tx.put(CALL, msgspec.structs.replace(_closed(call, tx.now_ms), state=CallState.REFUSED, reason=Refused.CALLER_GONE))
-        return Reply(OK, data={"charged_vnd": 0, "billed_seconds": 0, "drop": "payer"})
+        return Reply(OK, data={**_final(call), "drop": "payer"})
+    if call.reason == Refused.CALLER_GONE:
+        return Reply(OK, data={**_final(call), "drop": "payer"})
     late = call.state == CallState.ENDED and call.suspect and not call.ended_at
     if call.state not in OPEN_STATES and not late:
         return Reply(OK, data=_final(call))
-    used_s = _used_s(tx, call, int(used), int(at))
+    used_s = _used_s(tx, call, int(used), int(at), late=bool(late))
     return _correct(tx, call, used_s) if late else _end(tx, call, used_s)
 
 
@@ -182,6 +188,7 @@ def supervise(request: Request, tx: Tx) -> Reply:
         return _decline(tx, call, Refused.EXPIRED)
     charge = decide_end(call.used_s, call.granted_s, _tariff(tx, call).voice)
     _charge(tx, call, charge.charged_vnd, expired=True)
+    _write_off(tx, call, charge.written_off_vnd)
     tx.put(
         CALL,
         msgspec.structs.replace(
@@ -190,6 +197,7 @@ def supervise(request: Request, tx: Tx) -> Reply:
             reason="no_end",
             billed_s=charge.billed_s,
             charged_vnd=charge.charged_vnd,
+            written_off_vnd=charge.written_off_vnd,
             suspect=1,
             due_at=0,
         ),
@@ -301,11 +309,10 @@ def _grant_first(tx: Tx, call: Call) -> Reply:
     """Reserve, before the two are connected (PFM-15); when the money went meanwhile, refuse."""
     _stop_asking(tx, call)
     limits = tx.rules.limits.calls
-    account = tx.get(ACCOUNT, main_account(call.payer))
     payer = tx.get(SUBSCRIBER, call.payer)
-    spendable_vnd = account.spendable_vnd if account and payer and payer.state == "active" else 0
-    grant = decide_grant(0, 0, 0, spendable_vnd, _tariff(tx, call).voice, limits)
-    if not grant.seconds:
+    active = payer is not None and payer.state == State.ACTIVE
+    grant = decide_grant(0, 0, 0, _spendable_vnd(tx, call.payer), _tariff(tx, call).voice, limits)
+    if not active or not grant.seconds:
         return _decline(tx, call, Refused.NO_MONEY)
     due_at = tx.now_ms + (limits.ring_max_s + limits.grace_s) * SECOND_MS
     call = msgspec.structs.replace(
@@ -318,18 +325,27 @@ def _grant_first(tx: Tx, call: Call) -> Reply:
 
 def _extend(tx: Tx, call: Call) -> Call:
     limits = tx.rules.limits.calls
-    account = tx.get(ACCOUNT, main_account(call.payer))
+    voice = _tariff(tx, call).voice
     held = tx.get(HOLD, _hold_id(call))
-    if account is None or held is None:
+    held_vnd = held.amount if held is not None else 0
+    if held_vnd < price_vnd(call.granted_s, voice):  # What costs nothing needs no hold.
         raise LedgerCorrupt(f"call {call.id} is open without its hold")
     grant = decide_grant(
-        call.used_s, call.granted_s, held.amount, account.spendable_vnd, _tariff(tx, call).voice, limits
+        call.used_s, call.granted_s, held_vnd, _spendable_vnd(tx, call.payer), voice, limits
     )
     call = msgspec.structs.replace(
         call, granted_s=grant.seconds, final=int(grant.final), due_at=_talk_due(tx, call, grant.seconds, limits)
     )
     _hold(tx, call, grant.hold_vnd)
     return call
+
+
+def _spendable_vnd(tx: Tx, payer: int) -> int:
+    """What B can still promise; nothing once he is no longer active (PFM-4): then what was granted is all there is."""
+    account = tx.get(ACCOUNT, main_account(payer))
+    subscriber = tx.get(SUBSCRIBER, payer)
+    active = subscriber is not None and subscriber.state == State.ACTIVE
+    return account.spendable_vnd if account is not None and active else 0
 
 
 def _hold(tx: Tx, call: Call, amount_vnd: int) -> None:
@@ -365,7 +381,9 @@ def _stop_asking(tx: Tx, call: Call) -> None:
 
 
 def _list(tx: Tx, call: Call, kind: ListKind) -> None:
-    """Keys 3 and 4: A goes on B's list, when there is room (PFM-12)."""
+    """Keys 3 and 4: A goes on B's list, when there is room (PFM-12); a number closed meanwhile has no lists (NUM-5)."""
+    if not on_net(tx.get(SUBSCRIBER, call.payer)):
+        return
     entries = tx.group(LIST_ENTRY, call.payer)
     verdict = decide_add(
         kind, call.caller, tx.get(SUBSCRIBER, call.caller), entries, tx.rules.limits.lists, owner=call.payer
@@ -386,16 +404,18 @@ def _ask_due(tx: Tx, limits: CallLimits) -> int:
 # -- the end
 
 
-def _used_s(tx: Tx, call: Call, reported_s: int, at: int) -> int:
-    """Talk time: the platform's if it measures talk, else the two moments', else our clock's; never less than reported before."""
-    if call.state == CallState.GRANTED and reported_s <= 0:
-        return 0  # Never bridged: A hung up while B's phone rang.
+def _used_s(tx: Tx, call: Call, reported_s: int, at: int, *, late: bool) -> int:
+    """Talk time: the platform's if it measures talk, else the two moments', else our clock's; never less than reported before.
+
+    Without a known beginning there was no talk: A hung up while B's phone rang.  A late end that names neither seconds nor
+    moment adds nothing: our clock knows when it came, not when the call ended.
+    """
     if reported_s >= 0 and tx.rules.limits.calls.platform_measures_talk:
-        return max(reported_s, call.used_s)
-    ended_at = at or tx.now_ms
-    if not call.answered_at:
-        return max(reported_s, call.used_s, 0)
-    return max(-(-(ended_at - call.answered_at) // SECOND_MS), call.used_s, 0)
+        return max(min(reported_s, TALK_S_MAX), call.used_s)
+    if not call.answered_at or (late and not at):
+        return call.used_s
+    talked_s = -(-((at or tx.now_ms) - call.answered_at) // SECOND_MS)
+    return max(min(talked_s, TALK_S_MAX), call.used_s)
 
 
 def _end(tx: Tx, call: Call, used_s: int) -> Reply:
@@ -422,7 +442,7 @@ def _correct(tx: Tx, call: Call, used_s: int) -> Reply:
     )
     if late.extra_vnd:
         _must(post(tx, _transfer(tx, call, late.extra_vnd, f"{call.id}:late")))
-    _write_off(tx, call, late.written_off_vnd)
+    _write_off(tx, call, late.written_off_vnd - call.written_off_vnd)
     call = msgspec.structs.replace(
         _closed(call, tx.now_ms),
         used_s=used_s,
@@ -431,6 +451,8 @@ def _correct(tx: Tx, call: Call, used_s: int) -> Reply:
         written_off_vnd=late.written_off_vnd,
     )
     tx.put(CALL, call)
+    if late.extra_vnd:
+        _receipt(tx, call, late.billed_s, call.charged_vnd)
     return Reply(OK, data=_final(call))
 
 
@@ -546,7 +568,9 @@ def _refusal(tx: Tx, call: Call) -> dict[str, object]:
 
 
 def _said(tx: Tx, action: str, prompt_id: str, language: str, **values: int) -> dict[str, object]:
-    text = tx.rules.prompts.render(prompt_id, language, **values) if prompt_id else ""
+    prompts = tx.rules.prompts
+    text = prompts.render(prompt_id, language, **values) if prompt_id else ""
+    files = prompts.files(prompt_id, language, **values) if prompt_id else ()
     return {
         "action": action,
         "payer": "",
@@ -555,6 +579,7 @@ def _said(tx: Tx, action: str, prompt_id: str, language: str, **values: int) -> 
         "reason": "",
         "prompt_id": prompt_id,
         "prompt_text": text,
+        "prompt_files": "&".join(files),
         "language": str(language),
         "keys": "",
         "answer_within_s": 0,

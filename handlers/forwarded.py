@@ -1,20 +1,21 @@
 """Receiver-paid texts: a text to 1566+number is for that number, who pays (PFM-2, PFM-30).
 
-Whitelisted with a working package: B is charged and gets it at once.  Otherwise the text is kept for 24 h and B is asked
-by a text with a code; `Y code` takes it, `N code` doesn't.  The price is held when B agrees and posted when the text has
-arrived; a text that could not be delivered costs nothing.
+Whitelisted with a working package: B gets it at once.  Otherwise the text is kept for 24 h and B is
+asked by a text with a code; `Y code` takes it, `N code` doesn't.  The price is held when B agrees
+and posted when the text has arrived; a text that could not be delivered costs nothing.
 """
 
 from typing import Final
 
 import msgspec
 
-from handlers.common import for_subscribers, tell
+from handlers.common import for_subscribers, limited, tell
 from handlers.requests import count_request, too_often
 from telcod.billing.accounts import REVENUE_SMS, main_account
 from telcod.billing.calls import Refused, decide_offer
 from telcod.billing.holds import hold, settle
 from telcod.billing.ledger import Transfer
+from telcod.billing.lists import on_net
 from telcod.billing.packages import is_working
 from telcod.days import HOUR_MS
 from telcod.errors import LedgerCorrupt
@@ -32,16 +33,19 @@ from telcod.rows import (
     HeldText,
     HoldStatus,
     OutboxState,
+    State,
     Subscriber,
     TextState,
 )
-from telcod.text import count_parts
+from telcod.text import count_parts, gsm_safe
 from telcod.tx import Tx
 from telcod.types import Reply, Request, say
 
 KIND: Final = "forward"
 SHORT_CODE: Final = "1566"
 CODES: Final = 10_000
+CODE_DIGITS: Final = 4
+TYPED_CHARS_MAX: Final = 12  # Of a wrong code, in the reply that repeats it.
 CODE_STEP: Final = 7_919  # Prime to CODES: neighbours in time get codes that don't look alike.
 
 # What A is told (PFM-13): one neutral text, with two exceptions.
@@ -58,9 +62,9 @@ def forward(request: Request, tx: Tx, sender: Subscriber) -> Reply:
     """A texts 1566+B.  `args`: B's number (empty when it is none), the text as decoded."""
     number, text = request.args
     if not number:
-        return say("forward.malformed")
+        return limited(request, tx, say("forward.malformed"))
     if not text:
-        return say("forward.empty")
+        return limited(request, tx, say("forward.empty"))
     payer_msisdn = int(number)
     payer = tx.get(SUBSCRIBER, payer_msisdn)
     tariff = tx.rules.tariffs.at(tx.now_ms)
@@ -79,7 +83,7 @@ def forward(request: Request, tx: Tx, sender: Subscriber) -> Reply:
         too_often=too_often(tx, sender.msisdn, payer_msisdn, limits),
     )
     if offer.refused is not None or payer is None:
-        return say(TOLD.get(offer.refused, "forward.refused") if offer.refused else "forward.not_served")
+        return say(TOLD.get(offer.refused or Refused.PAYER_NOT_SERVED, "forward.refused"))
     count_request(tx, sender.msisdn, payer_msisdn, limits)
     held = HeldText(
         mo=tx.next_seq(MO),
@@ -101,11 +105,11 @@ def forward(request: Request, tx: Tx, sender: Subscriber) -> Reply:
 
 def answer(request: Request, tx: Tx, payer: Subscriber, *, accepts: bool) -> Reply:
     """`Y code` or `N code` of B (PFM-30)."""
-    code = request.args[0].zfill(4)
+    code = request.args[0].zfill(CODE_DIGITS)
     asked = tx.group(ASKED_TEXT, payer.msisdn).get((payer.msisdn, code))
     held = tx.get(HELD_TEXT, asked.mo) if asked is not None else None
     if asked is None or held is None:
-        return say("forward.code_unknown", code=code)
+        return say("forward.code_unknown", code=gsm_safe(code, TYPED_CHARS_MAX))
     if tx.now_ms >= held.due_at:
         _expire(tx, held)
         return say("forward.expired")
@@ -113,13 +117,18 @@ def answer(request: Request, tx: Tx, payer: Subscriber, *, accepts: bool) -> Rep
         _close(tx, held, TextState.REFUSED)
         _tell_sender(tx, held, "forward.refused_later")
         return say("forward.declined", caller=held.sender)
+    if payer.state != State.ACTIVE:  # He was when he was asked (PFM-4); it still waits.
+        return say("forward.not_served")
     if not _send(tx, held):
         return say("forward.no_money", price=held.price_vnd, code=code)
     return say("forward.accepted", caller=held.sender, price=held.price_vnd)
 
 
 def outcome(request: Request, tx: Tx) -> Reply:
-    """What became of a forwarded text at the SMSC.  `args`: its number in the journal, the new state of the outbox row."""
+    """What became of a forwarded text at the SMSC.
+
+    `args`: its number in the journal, the new state of the outbox row.
+    """
     held = tx.get(HELD_TEXT, int(request.args[0]))
     if held is None or held.state != TextState.SENDING:
         return Reply("forward.moved_on")
@@ -135,7 +144,10 @@ def outcome(request: Request, tx: Tx) -> Reply:
 
 
 def look_after(request: Request, tx: Tx) -> Reply:
-    """The clock's turn: nobody answered, or no receipt came.  `args`: the text's number in the journal."""
+    """The clock's turn: nobody answered, or no receipt came.
+
+    `args`: the text's number in the journal.
+    """
     held = tx.get(HELD_TEXT, int(request.args[0]))
     if held is None or not 0 < held.due_at <= tx.now_ms:
         return Reply("clock.not_due")
@@ -170,7 +182,7 @@ def _ask(tx: Tx, held: HeldText, payer: Subscriber) -> Reply:
 
 
 def _send(tx: Tx, held: HeldText) -> bool:
-    """Hold the price and let the text go, A's number in front; False when the money is not there."""
+    """Hold the price and let the text go, A's number in front; False when money is lacking."""
     limits = tx.rules.limits.calls
     due_at = tx.now_ms + limits.text_receipt_within_h * HOUR_MS
     if held.price_vnd:
@@ -181,7 +193,9 @@ def _send(tx: Tx, held: HeldText) -> bool:
     _forget_code(tx, held)
     tx.put(HELD_TEXT, msgspec.structs.replace(held, state=TextState.SENDING.value, due_at=due_at))
     text = f"{national(Msisdn(held.sender))}: {held.text}"
-    tx.send_sms(held.payer, SHORT_CODE, text, kind=KIND, mo=held.mo, receipt=True, expires_at=due_at)
+    tx.send_sms(
+        held.payer, SHORT_CODE, text, kind=KIND, mo=held.mo, receipt=True, expires_at=due_at
+    )
     return True
 
 
@@ -214,8 +228,9 @@ def _expire(tx: Tx, held: HeldText) -> None:
 
 
 def _close(tx: Tx, held: HeldText, state: TextState) -> None:
+    """It is over; what was written in it is nobody's business any more."""
     _forget_code(tx, held)
-    tx.put(HELD_TEXT, msgspec.structs.replace(held, state=state.value, due_at=0))
+    tx.put(HELD_TEXT, msgspec.structs.replace(held, state=state.value, text="", due_at=0))
 
 
 def _forget_code(tx: Tx, held: HeldText) -> None:
@@ -228,6 +243,8 @@ def _tell_sender(tx: Tx, held: HeldText, key: str) -> None:
     sender = tx.get(SUBSCRIBER, held.sender)
     if sender is None:
         raise LedgerCorrupt(f"the sender of text {held.mo} is gone")
+    if not on_net(sender):
+        return  # The number is nobody's now, or soon somebody else's (NUM-5).
     tell(tx, sender, key, kind="notice", number=held.payer)
 
 

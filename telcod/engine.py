@@ -126,7 +126,7 @@ class Batcher:
         found = {row.name: row.value for row in store.load(META, (COMMIT_CLOCK,))}
         self._commit_ms = int(found.get(COMMIT_CLOCK, "0"))
         self._parts_waiting = sum(1 for _ in store.scan(MO_PART))
-        self._receipts: list[Settled] = []
+        self._receipts: dict[int, Settled] = {}
         self._early: dict[tuple[str, str], str] = {}
         self._settling: Sequence[Settled] = ()
 
@@ -202,12 +202,14 @@ class Batcher:
             for row in connections:
                 tx.put(SMSC_CONNECTION, row)
             tx.put(META, Meta(COMMIT_CLOCK, str(now_ms)))
-            store.apply(tx.changes(), [*settled, *self._receipts] if self._receipts else settled)
+            store.apply(tx.changes(), (*settled, *self._receipts.values()))
             store.commit()
         except BaseException:
             store.rollback()
             raise
         self._commit_ms = now_ms
+        for done in self._receipts.values():  # Not before: a batch run again needs them again.
+            self._early.pop((done.link, done.message_id), None)
         self._seqs, self._heads = tx.next_seqs(), tx.heads()
         self._parts_waiting += tx.parts_delta
         stats = BatchStats(
@@ -289,7 +291,8 @@ class Batcher:
         link, message_id, state = request.args
         if state == "on_the_way":
             return self._record(tx, request, Reply("receipt.on_the_way"), "")
-        found = [*self.store.sms_by_message_id(link, message_id), *self._just_sent(link, message_id)]
+        sent_before = self.store.sms_by_message_id(link, message_id)
+        found = [*sent_before, *self._just_sent(link, message_id)]
         if not found and message_id:
             # It may be faster than the answer to its text: remembered until that is settled.
             self._early[link, message_id] = state
@@ -297,7 +300,8 @@ class Batcher:
                 del self._early[next(iter(self._early))]
         for sent in found:
             self._receipt(tx, sent, state, link, message_id)
-        return self._record(tx, request, Reply(f"receipt.{state}" if found else "receipt.unmatched"), "")
+        outcome = f"receipt.{state}" if found else "receipt.unmatched"
+        return self._record(tx, request, Reply(outcome), "")
 
     def _just_sent(self, link: str, message_id: str) -> list[Sent]:
         """Texts whose answer is settled in this very batch."""
@@ -308,20 +312,25 @@ class Batcher:
         ]
 
     def _receipt(self, tx: Tx, sent: Sent, state: str, link: str, message_id: str) -> None:
-        if sent.state in {OutboxState.PENDING, OutboxState.ACCEPTED}:
+        # Of several the first counts, whether they come one by one or in one batch.
+        still_open = sent.state in {OutboxState.PENDING, OutboxState.ACCEPTED}
+        if still_open and sent.seq not in self._receipts:
             new = OutboxState.DELIVERED if state == "delivered" else OutboxState.UNDELIVERED
             settled = Settled(
                 sent.seq, new, sent.attempts, tx.now_ms, link, message_id, sent.kind, sent.mo
             )
-            self._receipts.append(settled)
+            self._receipts[sent.seq] = settled
             self._outcome(tx, settled)
 
     def _settle(self, tx: Tx, settled: Sequence[Settled]) -> None:
-        """Let whoever waits for a text's fate know it, in the same transaction; an early receipt counts now."""
+        """Let whoever waits for a text's fate know it, in the same transaction.
+
+        A receipt that was faster counts now.
+        """
         self._settling = settled
         for done in settled:
             self._outcome(tx, done)
-            state = self._early.pop((done.link, done.message_id), None) if done.message_id else None
+            state = self._early.get((done.link, done.message_id)) if done.message_id else None
             if state is not None:
                 sent = Sent(done.seq, done.state, done.attempts, done.kind, done.mo)
                 self._receipt(tx, sent, state, done.link, done.message_id)

@@ -1,7 +1,8 @@
 """What voice platforms say, by id and language (IVR-6).  Pure.
 
 A prompt is a text with places for a number and amounts.  For platforms that play recordings, `parts` gives it as a sequence of
-recordings and things to be spoken from parts: digits, amounts.
+recordings and things to be spoken from parts: digits, amounts; `files` names the recordings, one after the other, and
+`recordings` says what each of them must hold.
 """
 
 import re
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from telcod.msisdn import Msisdn, national
+from telcod.spoken import WORDS, number_stems
 
 REQUIRED: Final[Mapping[str, frozenset[str]]] = {
     "ask": frozenset({"caller", "minute_vnd", "block_vnd"}),
@@ -23,6 +25,8 @@ REQUIRED: Final[Mapping[str, frozenset[str]]] = {
 }
 _PLACE: Final = re.compile(r"\{([a-z_]*)\}")
 TEXT_CHARS_MAX: Final = 1_000
+NUMBERS_FOLDER: Final = "numbers"
+_BARE: Final = " \t\n.,;:!?"  # what stands between places and says nothing
 
 
 class PromptsError(ValueError):
@@ -71,12 +75,51 @@ class Prompts:
                 spoken.append(Spoken("text", piece.strip()))
         return spoken
 
+    def files(self, prompt_id: str, language: str, **values: int) -> tuple[str, ...]:
+        """The recordings that make the prompt, to be played in this order, relative to the folder of prompts, without an
+        ending: `vi/ask.1`, `vi/numbers/0`, …; a prompt without places is one recording, `vi/refused`.
+        """
+        language = language if language in self._texts else "vi"
+        text = self._text(prompt_id, language)
+        stems: list[str] = []
+        for stem, place in _pieces(prompt_id, text):
+            stems += [stem] if stem else _stems(place, values[place], language)
+        return tuple(f"{language}/{stem}" for stem in stems)
+
+    def recordings(self, language: str) -> Mapping[str, str]:
+        """What each recording of a language holds, by its name relative to the language's folder."""
+        texts: dict[str, str] = {}
+        for prompt_id, text in self._texts[language].items():
+            pieces = iter(piece.strip(_BARE) for piece in _PLACE.split(text)[::2])
+            for stem, _ in _pieces(prompt_id, text):
+                if stem:
+                    texts[stem] = next(piece for piece in pieces if piece)
+        return texts | {f"{NUMBERS_FOLDER}/{stem}": word for stem, word in WORDS[language].items()}
+
     def texts(self, language: str) -> Mapping[str, str]:
         """All texts of a language by id, for making recordings."""
         return self._texts[language]
 
     def _text(self, prompt_id: str, language: str) -> str:
         return (self._texts.get(language) or self._texts["vi"])[prompt_id]
+
+
+def _pieces(prompt_id: str, text: str) -> Iterator[tuple[str, str]]:
+    """What a prompt is made of: names of recordings and places, the other of the two empty."""
+    pieces = _PLACE.split(text)
+    count = 0
+    for at, piece in enumerate(pieces):
+        if at % 2:
+            yield "", piece
+        elif piece.strip(_BARE):
+            count += 1
+            yield (prompt_id if len(pieces) == 1 else f"{prompt_id}.{count}"), ""
+
+
+def _stems(place: str, value: int, language: str) -> Iterator[str]:
+    """A number's digits one by one, an amount in words."""
+    words = national(Msisdn(value)) if place == "caller" else number_stems(value, language)
+    return (f"{NUMBERS_FOLDER}/{word}" for word in words)
 
 
 def _spoken(name: str, value: int) -> Spoken:

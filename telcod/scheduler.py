@@ -22,8 +22,11 @@ from telcod.types import Answer, Channel, Request
 
 DUE_SLICE: Final = 1_000
 SET_ASIDE_MS: Final = HOUR_MS
-"""How long a subscription whose rules broke is left alone: it's in quarantine, for a person."""
+"""How long what broke its rules is left alone: it's in quarantine, for a person."""
 TICK_S: Final = 1.0
+
+_Asked = tuple[str, int, tuple[str, ...]]
+_Due = Callable[[int, int], Awaitable[list[Request]]]
 
 _log = structlog.get_logger("telcod.scheduler")
 
@@ -65,8 +68,8 @@ class Scheduler:
         self._guard: Final = guard
         self._texts: Final = texts
         self._prune_at_ms = clock.wall_ms() + MINUTE_MS
-        # By (msisdn, period): until when.
-        self._set_aside: dict[tuple[int, int], int] = {}
+        # By what is asked of whom (route, sender, arguments): until when.
+        self._set_aside: dict[_Asked, int] = {}
 
     async def run(self) -> None:
         """Tick for ever; cancel to stop."""
@@ -102,44 +105,37 @@ class Scheduler:
     async def supervise(self) -> int:
         """Close calls whose end was lost, and texts that nobody took (PFM-17, PFM-30)."""
 
-        async def calls() -> list[Request]:
-            due = await self._reader.due_calls(now_ms=self._clock.wall_ms(), most=DUE_SLICE)
-            return [Request("clock.call", args=(call_id,), channel=Channel.CLOCK) for call_id in due]
+        async def calls(now_ms: int, most: int) -> list[Request]:
+            due = await self._reader.due_calls(now_ms=now_ms, most=most)
+            return [_by_clock("clock.call", 0, call_id) for call_id in due]
 
-        async def texts() -> list[Request]:
-            due = await self._reader.due_texts(now_ms=self._clock.wall_ms(), most=DUE_SLICE)
-            return [Request("clock.text", args=(str(mo),), channel=Channel.CLOCK) for mo in due]
+        async def texts(now_ms: int, most: int) -> list[Request]:
+            due = await self._reader.due_texts(now_ms=now_ms, most=most)
+            return [_by_clock("clock.text", 0, str(mo)) for mo in due]
 
         return await self._until_done(calls) + await self._until_done(texts)
 
-    async def _until_done(self, due: Callable[[], Awaitable[list[Request]]]) -> int:
+    async def _renewals(self) -> int:
+        async def packages(now_ms: int, most: int) -> list[Request]:
+            due = await self._reader.due_subscriptions(now_ms=now_ms, most=most)
+            return [_by_clock("clock.package", msisdn, str(period)) for msisdn, period in due]
+
+        return await self._until_done(packages)
+
+    async def _until_done(self, due: _Due) -> int:
+        """Ask for what is due, slice after slice, but for what broke within the last hour."""
         done = 0
         while True:
-            requests = await due()
+            now_ms = self._clock.wall_ms()
+            aside = self._set_aside
+            for asked in [each for each, until_ms in aside.items() if until_ms <= now_ms]:
+                del aside[asked]
+            found = await due(now_ms, DUE_SLICE + len(aside))
+            requests = [each for each in found if _asked(each) not in aside][:DUE_SLICE]
             carried_out = await self._all(requests) if requests else 0
             done += carried_out
             if len(requests) < DUE_SLICE or not carried_out:
                 return done
-
-    async def _renewals(self) -> int:
-        done = 0
-        while True:
-            due = await self._due()
-            if not due:
-                return done
-            carried_out = await self._all([_look_after(*subscription) for subscription in due])
-            done += carried_out
-            if len(due) < DUE_SLICE or not carried_out:
-                return done
-
-    async def _due(self) -> list[tuple[int, int]]:
-        """What is due, but for what broke within the last hour."""
-        now_ms = self._clock.wall_ms()
-        aside = self._set_aside
-        for subscription in [each for each, until_ms in aside.items() if until_ms <= now_ms]:
-            del aside[subscription]
-        found = await self._reader.due_subscriptions(now_ms=now_ms, most=DUE_SLICE + len(aside))
-        return [each for each in found if each not in aside][:DUE_SLICE]
 
     async def _prune(self) -> None:
         texts = self._texts()
@@ -158,8 +154,7 @@ class Scheduler:
             waiting -= 1
             carried_out += not isinstance(result, TelcodError)
             if isinstance(result, Answer) and result.outcome == QUARANTINED:
-                subscription = (request.sender, int(request.args[0]))
-                self._set_aside[subscription] = self._clock.wall_ms() + SET_ASIDE_MS
+                self._set_aside[_asked(request)] = self._clock.wall_ms() + SET_ASIDE_MS
             if not waiting:
                 finished.set()
 
@@ -172,5 +167,9 @@ class Scheduler:
         return carried_out
 
 
-def _look_after(msisdn: int, period_no: int) -> Request:
-    return Request("clock.package", sender=msisdn, args=(str(period_no),), channel=Channel.CLOCK)
+def _by_clock(route: str, sender: int, argument: str) -> Request:
+    return Request(route, sender=sender, args=(argument,), channel=Channel.CLOCK)
+
+
+def _asked(request: Request) -> _Asked:
+    return (request.route, request.sender, request.args)

@@ -1,5 +1,6 @@
-"""`scripts/bench sms`: how many texts a second are answered with every one of them committed, and
-how fast.
+"""`scripts/bench`: what telcod does a second with every bit of it committed, and how fast.
+
+`sms` is here, `calls` in `bench_calls.py`.
 
 Three processes: this one, telcod as an operator runs it, and the load (`load.py`).  Books of the
 wanted size are made once and copied for each run.  The commit of this disk is measured beside it,
@@ -10,7 +11,6 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -25,13 +25,11 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from telcod.simulator.load import FIRST_MSISDN, as_json, serve_load
+from telcod.simulator.bench_books import cpu_s, make_books, measure_commit, rss_mb
+from telcod.simulator.bench_calls import call_load, calls
+from telcod.simulator.load import as_json, serve_load
 
-OPENING_VND: Final = 100_000
 WAIT_S: Final = 60.0
-COMMITS_MEASURED: Final = 200
-CLOCK_TICKS: Final = os.sysconf("SC_CLK_TCK")
-PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 CONFIG: Final = """
 [store]
@@ -130,71 +128,6 @@ def load(window: int, subscribers: int, seconds: float, warm_up_s: float) -> Non
     sys.stdout.write(as_json(report) + "\n")
 
 
-def make_books(path: Path, subscribers: int) -> Path:
-    """Books with so many prepaid subscribers, each with an opening balance, as `subscribers import`
-    would make them.
-    """
-    from telcod.billing.accounts import OPENING, main_account
-    from telcod.billing.ledger import FIRST_HASH, entry_hash
-    from telcod.days import business_date
-    from telcod.rows import Entry
-    from telcod.storage.sqlite import SqliteStore
-
-    SqliteStore.open(path).close()
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA synchronous = OFF")
-    now_ms = time.time_ns() // 1_000_000
-    today = business_date(now_ms)
-
-    def entries() -> Iterator[tuple[Any, ...]]:
-        head = FIRST_HASH
-        for at in range(subscribers):
-            account = main_account(FIRST_MSISDN + at)
-            entry = Entry(
-                at + 1, OPENING, account, OPENING_VND, "opening", f"opening:{FIRST_MSISDN + at}", now_ms, now_ms, today, "", None,
-                at, 0, head, b"",
-            )  # fmt: skip
-            head = entry_hash(entry)
-            yield (*tuple(getattr(entry, name) for name in Entry.__struct_fields__[:-1]), head)
-
-    numbers = range(FIRST_MSISDN, FIRST_MSISDN + subscribers)
-    db.execute("BEGIN")
-    db.executemany(
-        "INSERT INTO subscriber VALUES (?, 'prepaid', 'active', 'vi', 1, 1, 0, 1)",
-        ((number,) for number in numbers),
-    )
-    db.executemany(
-        "INSERT INTO account VALUES (?, ?, 0, 0, ?)",
-        ((main_account(number), OPENING_VND, number - FIRST_MSISDN + 1) for number in numbers),
-    )
-    db.execute(
-        "INSERT INTO account VALUES (?, ?, 0, NULL, ?)",
-        (OPENING, -OPENING_VND * subscribers, subscribers),
-    )
-    db.executemany(f"INSERT INTO entry VALUES ({', '.join('?' * 15)})", entries())
-    db.execute("COMMIT")
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    db.close()
-    return path
-
-
-def measure_commit(path: Path) -> float:
-    """The median time of a small durable commit on this disk, in milliseconds."""
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)")
-    times = []
-    for at in range(COMMITS_MEASURED):
-        begun = time.perf_counter()
-        db.execute("BEGIN IMMEDIATE")
-        db.execute("INSERT INTO t VALUES (?, ?)", (at, "x" * 200))
-        db.execute("COMMIT")
-        times.append(time.perf_counter() - begun)
-    db.close()
-    return round(1_000 * sorted(times)[COMMITS_MEASURED // 2], 3)
-
-
 @contextmanager
 def _telcod(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     (folder / "telcod.toml").write_text(CONFIG.format(port=port))
@@ -228,14 +161,15 @@ def _run(
         raise click.ClickException("the load did not start")
     port = int(loader.stdout.readline())
     with _telcod(folder, port) as telcod:
-        begun, usage = time.perf_counter(), _cpu_s(telcod.pid)
+        begun, usage = time.perf_counter(), cpu_s(telcod.pid)
         line = loader.stdout.readline()
-        cpu = (_cpu_s(telcod.pid) - usage) / (time.perf_counter() - begun)
-        rss_mb = _rss_mb(telcod.pid)
+        cpu = (cpu_s(telcod.pid) - usage) / (time.perf_counter() - begun)
+        memory_mb = rss_mb(telcod.pid)
         loader.wait()
     if not line:
         raise click.ClickException(
-            f"the load ended without a report; telcod said:\n{(folder / 'log').read_text()[-2_000:]}"
+            "the load ended without a report; telcod said:\n"
+            + (folder / "log").read_text()[-2_000:]
         )
     report = json.loads(line)
     shutil.rmtree(folder)
@@ -243,24 +177,15 @@ def _run(
         "window": window,
         "texts_per_s": round(report["answered"] / report["seconds"]),
         "cpu_cores": round(cpu, 2),
-        "rss_mb": rss_mb,
+        "rss_mb": memory_mb,
         **report,
     }
 
 
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
-
-
-def _rss_mb(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES // 1_000_000
-
-
 def _show(result: dict[str, Any]) -> None:
     table = Table(
-        title=f"texts through SMPP, {result['subscribers']:,} subscribers, {result['cores']} cores, "
-        f"one durable commit here: {result['commit_ms']} ms"
+        title=f"texts through SMPP, {result['subscribers']:,} subscribers, "
+        f"{result['cores']} cores, one durable commit here: {result['commit_ms']} ms"
     )
     for name in (
         "window",
@@ -294,6 +219,9 @@ def _show(result: dict[str, Any]) -> None:
         table.add_row(*(str(cell) for cell in cells))
     Console(width=150).print(table)
 
+
+main.add_command(calls)
+main.add_command(call_load)
 
 if __name__ == "__main__":
     main()
