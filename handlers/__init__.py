@@ -12,9 +12,16 @@ texts to `config/messages/`.
 from collections.abc import Mapping
 from typing import Final
 
-from handlers import daemon, epayment, info, lists, packages, staff
+from handlers import answers, calls, daemon, epayment, forwarded, info, lists, packages, staff
 from handlers.common import SHORT_CODE_EPAYMENT, SHORT_CODE_PAYFORME
-from telcod.dispatch import IGNORED_ROUTE, MALFORMED_ROUTE, UNKNOWN_ROUTE, Args, Route
+from telcod.dispatch import (
+    FORWARD_ROUTE,
+    IGNORED_ROUTE,
+    MALFORMED_ROUTE,
+    UNKNOWN_ROUTE,
+    Args,
+    Route,
+)
 
 # fmt: off
 PAYFORME: Final = (  # 1566: the one who is called pays
@@ -22,8 +29,8 @@ PAYFORME: Final = (  # 1566: the one who is called pays
     Route("package.register_week",  packages.register_week,    Args.NONE,                "usage.dk7"),
     Route("package.cancel",         packages.cancel,           Args.NONE,                "usage.huy"),
     Route("package.show",           packages.show,             Args.NONE,                "usage.kt"),
-    Route("confirm.yes",            packages.confirm,          Args.CODE_OR_NONE,        "usage.y"),
-    Route("confirm.no",             packages.decline,          Args.CODE_OR_NONE,        "usage.n"),
+    Route("confirm.yes",            answers.yes,               Args.CODE_OR_NONE,        "usage.y"),
+    Route("confirm.no",             answers.no,                Args.CODE_OR_NONE,        "usage.n"),
     Route("list.black_add",         lists.black_add,           Args.NUMBERS,             "usage.b", lists=True),
     Route("list.black_remove",      lists.black_remove,        Args.NUMBERS_ALL_OR_NONE, "usage.xoab", lists=True),
     Route("list.black_show",        lists.black_show,          Args.NONE,                "usage.kt_b", lists=True),
@@ -47,8 +54,22 @@ NO_KEYWORD: Final = (  # texts that lead nowhere
     Route(MALFORMED_ROUTE,          info.malformed),
     Route(IGNORED_ROUTE,            info.ignored),
 )
+TEXTS: Final = (  # a text to 1566 + number: for that number, who pays
+    Route(FORWARD_ROUTE,            forwarded.forward),
+    Route("forward.outcome",        forwarded.outcome),
+    Route("clock.text",             forwarded.look_after),
+)
+CALLS: Final = (  # 1566 dialled: the one who is called is asked to pay
+    Route("call.offer",             calls.offer),
+    Route("call.consent",           calls.consent),
+    Route("call.answered",          calls.answered),
+    Route("call.progress",          calls.progress),
+    Route("call.ended",             calls.ended),
+    Route("call.show",              calls.show),
+)
 CLOCK: Final = (  # what happens because its moment came
     Route("clock.package",          packages.look_after),
+    Route("clock.call",             calls.supervise),
     Route("daemon.start",           daemon.start),
     Route("daemon.reload",          daemon.reload),
 )
@@ -67,5 +88,7 @@ BY_SHORT_CODE: Final[Mapping[str, tuple[Route, ...]]] = {
     SHORT_CODE_EPAYMENT: EPAYMENT,
 }
 ROUTES: Final[Mapping[str, Route]] = {
-    route.name: route for table in (PAYFORME, EPAYMENT, NO_KEYWORD, CLOCK, STAFF) for route in table
+    route.name: route
+    for table in (PAYFORME, EPAYMENT, NO_KEYWORD, TEXTS, CALLS, CLOCK, STAFF)
+    for route in table
 }

@@ -85,6 +85,7 @@ def tell(
     *,
     kind: str,
     short_code: str = SHORT_CODE_PAYFORME,
+    expires_at: int = 0,
     **values: object,
 ) -> None:
     """Send a subscriber a text that answers no text of his, in his language."""
@@ -93,6 +94,7 @@ def tell(
         short_code,
         tx.rules.catalogue.render(key, values, subscriber.language),
         kind=kind,
+        expires_at=expires_at,
     )
 
 

@@ -8,7 +8,8 @@ import msgspec
 from handlers.common import SHORT_CODE_EPAYMENT, SHORT_CODE_PAYFORME, for_subscribers, limited
 from telcod.billing.accounts import main_account
 from telcod.billing.ledger import latest_entries
-from telcod.rows import SUBSCRIBER, Entry, Kind, Subscriber
+from telcod.msisdn import Msisdn, national
+from telcod.rows import CALL, HELD_TEXT, SUBSCRIBER, Entry, Kind, Subscriber
 from telcod.text import gsm_safe, local_time, money
 from telcod.tx import Tx
 from telcod.types import SILENCE, Language, Reply, Request, say
@@ -120,4 +121,18 @@ def _notices(tx: Tx, subscriber: Subscriber, *, wanted: int) -> Reply:
 
 def _charge(tx: Tx, subscriber: Subscriber, entry: Entry) -> str:
     what = tx.rules.catalogue.render(f"charge.{entry.kind}", {}, subscriber.language)
-    return f"{local_time(entry.committed_at)} {what} {money(entry.amount)}"
+    other = _other(tx, entry)
+    whom = f" {national(Msisdn(other))}" if other else ""
+    return f"{local_time(entry.committed_at)} {what}{whom} {money(entry.amount)}"
+
+
+def _other(tx: Tx, entry: Entry) -> int:
+    """Whom a charge was for: the caller of a call, the sender of a text; 0 for a package."""
+    cause, _, name = entry.command.partition(":")
+    if cause == "call":
+        call = tx.get(CALL, name.removesuffix(":late"))
+        return call.caller if call else 0
+    if cause == "text":
+        held = tx.get(HELD_TEXT, int(name))
+        return held.sender if held else 0
+    return 0

@@ -92,10 +92,9 @@ def show(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
     return say("package.in_trial" if current.trial else "package.running", **terms)
 
 
-@for_subscribers
 def confirm(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
     """Y: carry out the registration that waits, within 30 minutes (PKG-9)."""
-    pending = _pending_or_none(request, tx, subscriber)
+    pending = tx.get(PENDING_CONFIRM, subscriber.msisdn)
     if pending is None:
         return say("confirm.nothing")
     tx.delete(PENDING_CONFIRM, pending)
@@ -104,10 +103,9 @@ def confirm(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
     return start(request, tx, subscriber, pending.package)
 
 
-@for_subscribers
 def decline(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
     """N: let the registration go that waits (PKG-9)."""
-    pending = _pending_or_none(request, tx, subscriber)
+    pending = tx.get(PENDING_CONFIRM, subscriber.msisdn)
     if pending is None:
         return say("confirm.nothing")
     tx.delete(PENDING_CONFIRM, pending)
@@ -414,8 +412,3 @@ def _remind(tx: Tx, subscriber: Subscriber, current: Subscription) -> Reply:
 def _look_again(tx: Tx, current: Subscription, remind_at: int) -> None:
     next_at = next_action_ms(ends_at=current.ends_at, remind_at=remind_at)
     tx.put(SUBSCRIPTION, msgspec.structs.replace(current, remind_at=remind_at, next_at=next_at))
-
-
-def _pending_or_none(request: Request, tx: Tx, subscriber: Subscriber) -> PendingConfirm | None:
-    """`Y` with a code answers a request to pay (PFM-30), never a registration."""
-    return None if request.args else tx.get(PENDING_CONFIRM, subscriber.msisdn)

@@ -19,6 +19,10 @@ import structlog
 import uvloop
 
 import handlers
+import ivr.http
+import ivr.voicexml_routes
+from ivr.agi import AgiServer
+from ivr.agi_scripts import Service
 from telcod import __version__, log
 from telcod.clock import Clock, ClockGuard, SystemClock
 from telcod.days import HOUR_MS
@@ -29,6 +33,7 @@ from telcod.metrics import Metrics
 from telcod.msisdn import Msisdn, NumberError
 from telcod.msisdn import parse as parse_number
 from telcod.passwords import PasswordHashes
+from telcod.prompts import Prompts
 from telcod.rows import TOKEN, OutboxSms, Token
 from telcod.rulebook import RulesError, load_rules
 from telcod.scheduler import Scheduler
@@ -119,6 +124,7 @@ class Daemon:
         self._stop: asyncio.Event | None = None
         self.rules = load_rules(settings)
         self.web: WebServer
+        self.agi: AgiServer | None = None
         self.gateway: Gateway
         self.engine: Engine
         self.reader: SqliteReader
@@ -157,8 +163,13 @@ class Daemon:
                     burst=self.settings.http.burst,
                     allow_from=self.settings.http.allow_from,
                 ),
+                dialects=(
+                    *ivr.http.ROUTES,
+                    *ivr.voicexml_routes.routes(self.settings.file("prompts")),
+                ),
             )
             self.web.bind()
+            self.agi = await self._bind_agi()
             _log.info("daemon.started", version=__version__, boot=boot, in_doubt=doubt)
             self.engine.start(asyncio.get_running_loop())
             async with SqliteReader(self.path) as self.reader:
@@ -183,11 +194,16 @@ class Daemon:
             ]
             links = group.create_task(self.gateway.run(self.reader), name="smpp")
             self._told(f"HTTP listens on http://{self.settings.http.host}:{self.web.port}")
+            if self.agi is not None:
+                group.create_task(self.agi.run(), name="fastagi")
+                self._told(f"FastAGI listens on {self.agi.host}:{self.agi.port}")
             self.ready.set()
             await stop.wait()
             self._told("telcod is stopping")
             for task in work:
                 task.cancel()
+            if self.agi is not None:
+                self.agi.stop()
             await self.gateway.stop(drain_s=DRAIN_S)
             links.cancel()
             await self.engine.stop()
@@ -195,6 +211,11 @@ class Daemon:
             await asyncio.wait([web])
 
     # -- what web and command line ask (`telcod.web.ports.Backend`)
+
+    @property
+    def prompts(self) -> Prompts:
+        """What voice platforms say, by the rules in force."""
+        return self.rules.prompts
 
     async def submit(self, request: Request) -> Answer:
         """See `Engine.submit`."""
@@ -311,6 +332,23 @@ class Daemon:
                 f"link {link.name}: the certificates of {link.tls_ca} can't be used: {error}",
                 what_to_do="Set tls_ca to a file of PEM certificates that can be read.",
             ) from error
+
+    async def _bind_agi(self) -> AgiServer | None:
+        """Where Asterisk asks, if `[fastagi]` is configured."""
+        settings = self.settings.fastagi
+        if settings is None:
+            return None
+        server = AgiServer(
+            Service(self.submit, self.parse_number, lambda: self.rules.prompts),
+            self.clock,
+            host=settings.host,
+            port=settings.port,
+            secret=settings.secret.reveal() if settings.secret else "",
+            allow_from=settings.allow_from,
+            sounds=settings.sounds,
+        )
+        await server.bind()
+        return server
 
     def _check_short_codes(self) -> None:
         """A link may carry what has keywords only; or its texts would come again for days."""

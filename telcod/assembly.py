@@ -56,7 +56,7 @@ def take_part(
         raise ValueError("not a part of a long text")
     concat = mo.concat
     limits = tx.rules.limits.texts
-    sender = f"{mo.source}>{request.short_code}"
+    sender = f"{mo.source}>{mo.destination or request.short_code}"
     group = tx.group(MO_PART, sender)
     fresh_after = tx.now_ms - limits.parts_kept_min * 60_000
     siblings = [row for row in group.values() if (row.ref, row.total) == (concat.ref, concat.total)]
@@ -93,7 +93,7 @@ def take_part(
     ]
     text = _decode([(coding, vault.open(sealed) or b"") for coding, sealed in data])
     _remove(tx, siblings)
-    parsed = tx.rules.dispatcher.parse(request.short_code, text)
+    parsed = tx.rules.dispatcher.parse(mo.destination or request.short_code, text)
     kept = "" if parsed.secret_bearing else text[:STORED_TEXT_CHARS_MAX]
     whole = msgspec.structs.replace(
         request,

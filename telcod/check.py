@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from telcod.billing.accounts import account_name, floor_of, main_account
 from telcod.billing.ledger import FIRST_HASH, audit_hash, entry_hash
 from telcod.billing.tariffs import Tariff, TariffBook
+from telcod.check_calls import CallBooks
 from telcod.days import DAY_MS, business_date
 from telcod.rows import (
     ACCOUNT,
@@ -49,6 +50,7 @@ COMMIT_CLOCK: Final = "commit_ms"
 PACKAGE_KIND: Final = "package."
 RENEWAL_COMMAND: Final = "renewal:"
 ENDED_UNPAID: Final = "package.ended_unpaid"
+FORWARDED: Final = "forward"
 OPEN: Final = "open"
 
 R = TypeVar("R", bound=Row)
@@ -86,9 +88,11 @@ def check_books(
     meta = {row.name: row.value for row in store.scan(META)}
     commit_ms = int(meta.get(COMMIT_CLOCK, "0"))
     accounts = _Accounts(store, found)
-    charges = _check_entries(store, accounts, found, commit_ms)
+    calls = CallBooks(found, tariffs)
+    charges = _check_entries(store, accounts, calls, found, commit_ms)
     accounts.compare(found)
     _check_holds(store, accounts, found)
+    calls.check(store)
     ended_unpaid = _check_texts(store, found, commit_ms)
     packages = _Packages(charges, tariffs, ended_unpaid, cancel_after_ms, found)
     _check_subscribers(store, packages, found)
@@ -221,7 +225,9 @@ class _Charge(NamedTuple):
     renewal: bool
 
 
-def _check_entries(store: Scanner, accounts: _Accounts, found: _Found, commit_ms: int) -> _Charges:
+def _check_entries(
+    store: Scanner, accounts: _Accounts, calls: CallBooks, found: _Found, commit_ms: int
+) -> _Charges:
     """The chain from the first entry; balances and each account's own chain built on the way."""
     charges = _Charges()
     head, expected, before_ms = FIRST_HASH, 1, 0
@@ -239,6 +245,7 @@ def _check_entries(store: Scanner, accounts: _Accounts, found: _Found, commit_ms
         _move(accounts, entry, found)
         if entry.kind.startswith(PACKAGE_KIND):
             charges.add(entry)
+        calls.entry(entry)
         head, expected, before_ms = entry.hash, entry.seq + 1, entry.committed_at
     return charges
 
@@ -291,8 +298,8 @@ def _check_texts(store: Scanner, found: _Found, commit_ms: int) -> dict[str, int
             found.add("commit clock", f"outgoing text {sms.seq} is of the future")
         if sms.kind == ENDED_UNPAID:
             ended_unpaid[sms.destination] = sms.at
-        if not sms.mo:
-            continue
+        if not sms.mo or sms.kind == FORWARDED:
+            continue  # What was texted to 1566+number goes to that number: no reply.
         if sms.mo <= answered:
             found.add("one reply", f"outgoing text {sms.seq} answers {sms.mo} again")
             continue

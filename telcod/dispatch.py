@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from telcod import text as texts
 from telcod.msisdn import NumberError, parse_many
+from telcod.msisdn import parse as parse_number
 from telcod.types import Handler
 
 KEYWORD_WORDS_MAX: Final = 3
@@ -26,6 +27,8 @@ UNKNOWN_ROUTE: Final = "text.unknown"
 MALFORMED_ROUTE: Final = "text.malformed"
 IGNORED_ROUTE: Final = "text.ignored"
 RECEIPT_ROUTE: Final = "sms.receipt"
+FORWARD_ROUTE: Final = "forward.text"
+FORWARD_CODE: Final = "1566"
 
 _KEYWORD: Final = re.compile(r"[A-Z][A-Z0-9]*( [A-Z0-9]+)*")
 _GLUED: Final = re.compile(r"([A-Z]+)[:=.\-]*([(+0-9].*)")
@@ -124,13 +127,25 @@ class Dispatcher:
             raise DispatchError(problems)
         return cls(tables, old_prefixes)
 
+    def short_code_or_none(self, destination: str) -> str | None:
+        """The short code that a destination belongs to: itself, or 1566 of 1566+number (PFM-30); None is none of ours."""
+        if destination in self._tables:
+            return destination
+        is_forward = destination.startswith(FORWARD_CODE) and FORWARD_CODE in self._tables
+        return FORWARD_CODE if is_forward else None
+
     def parse(self, short_code: str, text: str) -> Parsed:
         """Say what a text to a short code asks for; never raises, whatever the text.
 
         Unknown texts become `text.unknown` with the first word, known keywords with wrong arguments
         `text.malformed` with the key of what to say.
         """
-        table = self._tables[short_code]
+        table = self._tables.get(short_code)
+        if table is None:
+            number = parse_number(short_code.removeprefix(FORWARD_CODE), self._old_prefixes)
+            return Parsed(
+                FORWARD_ROUTE, ("" if isinstance(number, NumberError) else str(number), text)
+            )
         words = texts.fold(text, self.short_codes).split(" ")
         found, rest = _match(table, words)
         if found is None:

@@ -35,7 +35,7 @@ from telcod.errors import (
     TelcodError,
     Unavailable,
 )
-from telcod.ports import Settled, Store
+from telcod.ports import Sent, Settled, Store
 from telcod.rows import (
     ACCOUNT,
     COMMAND,
@@ -58,7 +58,7 @@ from telcod.rows import (
 )
 from telcod.rules import Rules
 from telcod.tx import Tx
-from telcod.types import Answer, Language, Reply, Request, SecretNeeded, say
+from telcod.types import Answer, Channel, Language, Reply, Request, SecretNeeded, say
 from telcod.vault import Vault
 
 Result = Answer | SecretNeeded | TelcodError
@@ -68,6 +68,7 @@ PART_ROUTE: Final = "sms.part"
 PRUNE_ROUTE: Final = "clock.prune"
 QUARANTINED: Final = "ours.sorry"
 PRUNED_MAX: Final = 2_000
+EARLY_RECEIPTS_MAX: Final = 10_000
 COMMIT_CLOCK: Final = "commit_ms"
 BATCH_MAX: Final = 512
 SETTLE_WAIT_S: Final = (
@@ -125,7 +126,9 @@ class Batcher:
         found = {row.name: row.value for row in store.load(META, (COMMIT_CLOCK,))}
         self._commit_ms = int(found.get(COMMIT_CLOCK, "0"))
         self._parts_waiting = sum(1 for _ in store.scan(MO_PART))
-        self._receipts: list[Settled] = []
+        self._receipts: dict[int, Settled] = {}
+        self._early: dict[tuple[str, str], str] = {}
+        self._settling: Sequence[Settled] = ()
 
     @property
     def commit_ms(self) -> int:
@@ -191,6 +194,7 @@ class Batcher:
         store.begin()
         try:
             self._prefetch(tx, requests)
+            self._settle(tx, settled)
             if poison is None:
                 results = [self._carry_out(tx, request) for request in requests]
             else:
@@ -198,12 +202,14 @@ class Batcher:
             for row in connections:
                 tx.put(SMSC_CONNECTION, row)
             tx.put(META, Meta(COMMIT_CLOCK, str(now_ms)))
-            store.apply(tx.changes(), [*settled, *self._receipts] if self._receipts else settled)
+            store.apply(tx.changes(), (*settled, *self._receipts.values()))
             store.commit()
         except BaseException:
             store.rollback()
             raise
         self._commit_ms = now_ms
+        for done in self._receipts.values():  # Not before: a batch run again needs them again.
+            self._early.pop((done.link, done.message_id), None)
         self._seqs, self._heads = tx.next_seqs(), tx.heads()
         self._parts_waiting += tx.parts_delta
         stats = BatchStats(
@@ -283,16 +289,67 @@ class Batcher:
         One that nobody knows is kept in the journal and that is all.
         """
         link, message_id, state = request.args
-        found = self.store.sms_by_message_id(link, message_id) if state != "on_the_way" else []
-        new_state = OutboxState.DELIVERED if state == "delivered" else OutboxState.UNDELIVERED
-        for seq, old_state, attempts in found:
-            if old_state in {OutboxState.PENDING, OutboxState.ACCEPTED}:
-                self._receipts.append(
-                    Settled(seq, new_state, attempts, tx.now_ms, link, message_id)
-                )
-        return self._record(
-            tx, request, Reply(f"receipt.{state}" if found else "receipt.unmatched"), ""
+        if state == "on_the_way":
+            return self._record(tx, request, Reply("receipt.on_the_way"), "")
+        sent_before = self.store.sms_by_message_id(link, message_id)
+        found = [*sent_before, *self._just_sent(link, message_id)]
+        if not found and message_id:
+            # It may be faster than the answer to its text: remembered until that is settled.
+            self._early[link, message_id] = state
+            while len(self._early) > EARLY_RECEIPTS_MAX:
+                del self._early[next(iter(self._early))]
+        for sent in found:
+            self._receipt(tx, sent, state, link, message_id)
+        outcome = f"receipt.{state}" if found else "receipt.unmatched"
+        return self._record(tx, request, Reply(outcome), "")
+
+    def _just_sent(self, link: str, message_id: str) -> list[Sent]:
+        """Texts whose answer is settled in this very batch."""
+        return [
+            Sent(s.seq, s.state, s.attempts, s.kind, s.mo)
+            for s in self._settling
+            if message_id and (s.link, s.message_id) == (link, message_id)
+        ]
+
+    def _receipt(self, tx: Tx, sent: Sent, state: str, link: str, message_id: str) -> None:
+        # Of several the first counts, whether they come one by one or in one batch.
+        still_open = sent.state in {OutboxState.PENDING, OutboxState.ACCEPTED}
+        if still_open and sent.seq not in self._receipts:
+            new = OutboxState.DELIVERED if state == "delivered" else OutboxState.UNDELIVERED
+            settled = Settled(
+                sent.seq, new, sent.attempts, tx.now_ms, link, message_id, sent.kind, sent.mo
+            )
+            self._receipts[sent.seq] = settled
+            self._outcome(tx, settled)
+
+    def _settle(self, tx: Tx, settled: Sequence[Settled]) -> None:
+        """Let whoever waits for a text's fate know it, in the same transaction.
+
+        A receipt that was faster counts now.
+        """
+        self._settling = settled
+        for done in settled:
+            self._outcome(tx, done)
+            state = self._early.get((done.link, done.message_id)) if done.message_id else None
+            if state is not None:
+                sent = Sent(done.seq, done.state, done.attempts, done.kind, done.mo)
+                self._receipt(tx, sent, state, done.link, done.message_id)
+
+    def _outcome(self, tx: Tx, done: Settled) -> None:
+        route = self._routes.get(f"{done.kind}.outcome")
+        if route is None:
+            return
+        request = Request(
+            route.name, args=(str(done.mo), str(int(done.state))), channel=Channel.CLOCK
         )
+        mark = tx.mark()
+        try:
+            route.handler(request, tx)
+        except (TelcodError, LedgerCorrupt):
+            raise
+        except Exception as error:  # noqa: BLE001  # The edge of one message (STYLE 20).
+            tx.undo(mark)
+            _quarantine(tx, request, error)
 
     def _prune(self, tx: Tx, request: Request) -> Answer:
         """Remove what is old enough, a slice at a time, so that nobody waits for it."""

@@ -25,6 +25,18 @@ class Settled(NamedTuple):
     done_at: int
     link: str
     message_id: str
+    kind: str = ""
+    mo: int = 0
+
+
+class Sent(NamedTuple):
+    """A text of the outbox that was sent: its number, how it stands, what kind it is, and the text in the journal it comes from."""
+
+    seq: int
+    state: int
+    attempts: int
+    kind: str
+    mo: int
 
 
 class Store(Protocol):
@@ -65,8 +77,14 @@ class Store(Protocol):
     def pending_sms(self, *, after: int, most: int) -> list[Any]:
         """Outgoing texts still to be sent, by number above `after`."""
 
-    def sms_by_message_id(self, link: str, message_id: str) -> list[tuple[int, int, int]]:
-        """Number, state and attempts of texts sent under this id that asked for a receipt."""
+    def sms_by_message_id(self, link: str, message_id: str) -> list[Sent]:
+        """Texts sent over a link under this id that asked for a receipt (SMPP-4)."""
+
+    def due_texts(self, *, now_ms: int, most: int) -> list[int]:
+        """Receiver-paid texts that the clock must end, by number in the journal, the longest due first."""
+
+    def due_calls(self, *, now_ms: int, most: int) -> list[str]:
+        """Ids of calls that supervision must look at, the longest due first."""
 
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """(msisdn, period) of subscriptions whose `next_at` has come, the longest due first."""

@@ -47,6 +47,25 @@ class ListKind(StrEnum):
     BLACK = "black"
 
 
+class CallState(StrEnum):
+    """Life of a receiver-paid call; the first three are open."""
+
+    ASKING = "asking"
+    GRANTED = "granted"
+    TALKING = "talking"
+    ENDED = "ended"
+    REFUSED = "refused"
+
+
+class HoldStatus(StrEnum):
+    """A hold is open until it ends, exactly once, in one of the others."""
+
+    OPEN = "open"
+    POSTED = "posted"
+    RELEASED = "released"
+    EXPIRED = "expired"
+
+
 class OutboxState(IntEnum):
     """Where an outgoing text stands; only `PENDING` ones are still to be sent."""
 
@@ -278,6 +297,81 @@ class OutboxSms(Row, frozen=True):
     receipt: int
 
 
+class Call(Row, frozen=True):
+    """A receiver-paid call (PFM-10…17).  Times are Unix milliseconds, 0 is not yet; seconds are of talk.
+
+    `id` is the platform's own, behind the platform's name; `due_at` is when supervision looks at it (0: never again).
+    `consent_*` are the evidence of PFM-13.  `suspect`: closed by supervision without an end.
+    """
+
+    id: str
+    caller: int
+    payer: int
+    state: str
+    reason: str
+    language: str
+    asks: int
+    automatic: int
+    consent_key: str
+    consent_at: int
+    wording: str
+    recording: str
+    tariff: str
+    granted_s: int
+    final: int
+    offered_at: int
+    answered_at: int
+    used_s: int
+    ended_at: int
+    billed_s: int
+    charged_vnd: int
+    written_off_vnd: int
+    suspect: int
+    due_at: int
+
+
+class Asking(Row, frozen=True):
+    """Who is being asked just now, and for which call: a second caller is refused as busy (IVR-3)."""
+
+    payer: int
+    call: str
+
+
+class TextState(StrEnum):
+    """Life of a receiver-paid text; the first two are open."""
+
+    ASKING = "asking"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    UNDELIVERED = "undelivered"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+
+
+class HeldText(Row, frozen=True):
+    """A text from A for B to pay (PFM-30), by its number in the journal; `due_at` is when the clock ends it (0: never)."""
+
+    mo: int
+    sender: int
+    payer: int
+    text: str
+    parts: int
+    price_vnd: int
+    tariff: str
+    state: str
+    code: str
+    at: int
+    due_at: int
+
+
+class AskedText(Row, frozen=True):
+    """The code by which B answers for a text that waits."""
+
+    payer: int
+    code: str
+    mo: int
+
+
 class SmscConnection(Row, frozen=True):
     """Redelivery evidence: answers up to `confirmed_seq` were written to a connection that stayed
     up (DESIGN 4).
@@ -406,6 +500,12 @@ AUDIT: Final = Table("audit", Audit, ("seq",), index=18, log=True)
 TOKEN: Final = Table("token", Token, ("name",), index=19)
 TARIFF_SEEN: Final = Table("tariff_seen", TariffSeen, ("id",), index=20)
 
+CALL: Final = Table("call", Call, ("id",), index=21)
+ASKING: Final = Table("asking", Asking, ("payer",), index=22)
+
+HELD_TEXT: Final = Table("held_text", HeldText, ("mo",), index=23)
+ASKED_TEXT: Final = Table("asked_text", AskedText, ("payer", "code"), index=24, group="payer")
+
 # The same rows, read by the number that is listed rather than by the list's owner (NUM-5).
 LIST_ENTRY_BY_NUMBER: Final = Table(
     "list_entry", ListEntry, ("owner", "number"), index=LIST_ENTRY.index, group="number"
@@ -433,5 +533,9 @@ TABLES: Final[tuple[Table[Any], ...]] = (
     AUDIT,
     TOKEN,
     TARIFF_SEEN,
+    CALL,
+    ASKING,
+    HELD_TEXT,
+    ASKED_TEXT,
 )
 LOGS: Final = tuple(table for table in TABLES if table.log)

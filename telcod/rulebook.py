@@ -15,17 +15,26 @@ from typing import Any, Final
 import msgspec
 
 import handlers
+from telcod.billing.calls import CallLimits
 from telcod.billing.lists import ListLimits
 from telcod.billing.packages import PackageLimits
 from telcod.billing.tariffs import Tariff, TariffBook, TariffBookError
 from telcod.dispatch import Dispatcher, DispatchError
 from telcod.messages import Catalogue, CatalogueError
 from telcod.msisdn import OLD_PREFIXES, old_prefix_problems
+from telcod.prompts import Prompts, PromptsError
 from telcod.rules import Limits, Rules, TextLimits
 from telcod.settings import Problem, Settings, SettingsError, shipped_config_dir
 
+PROMPTS_FILE: Final = "prompts.toml"
 PACKAGES_REQUIRED: Final = frozenset({"day", "week"})
 LANGUAGES: Final = ("vi", "en")
+SECTIONS: Final[tuple[tuple[str, type[msgspec.Struct]], ...]] = (
+    ("packages", PackageLimits),
+    ("lists", ListLimits),
+    ("texts", TextLimits),
+    ("calls", CallLimits),
+)
 
 
 class RulesError(SettingsError):
@@ -47,9 +56,10 @@ def load_rules(settings: Settings) -> Rules:
     book = _tariffs(settings.file("tariffs"), problems)
     catalogue = _catalogue(settings.file("messages"), problems)
     dispatcher = _dispatcher(settings.file("keywords"), old_prefixes, problems)
-    if problems or book is None or catalogue is None or dispatcher is None:
+    prompts = _prompts(settings.file("prompts"), problems)
+    if problems or not (book and catalogue and dispatcher and prompts):
         raise RulesError(problems)
-    return Rules(book, limits, catalogue, dispatcher, old_prefixes)
+    return Rules(book, limits, catalogue, dispatcher, old_prefixes, prompts)
 
 
 def _read(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
@@ -73,7 +83,7 @@ def _limits(path: Path, problems: list[Problem]) -> tuple[Limits, Mapping[str, s
         Problem(str(path), "old_prefixes", reason) for reason in old_prefix_problems(prefixes)
     ]
     sections: dict[str, Any] = {}
-    for name, kind in (("packages", PackageLimits), ("lists", ListLimits), ("texts", TextLimits)):
+    for name, kind in SECTIONS:
         try:
             sections[name] = msgspec.convert(table.pop(name, {}), kind)
         except msgspec.ValidationError as error:
@@ -130,6 +140,35 @@ def _catalogue(folder: Path, problems: list[Problem]) -> Catalogue | None:
     except CatalogueError as error:
         problems += [
             Problem(str(folder / f"{p.language}.toml"), p.key, p.reason) for p in error.problems
+        ]
+        return None
+
+
+def _prompts(folder: Path, problems: list[Problem]) -> Prompts | None:
+    texts: dict[str, dict[str, str]] = {}
+    versions = []
+    for language in LANGUAGES:
+        path = folder / language / PROMPTS_FILE
+        table = _read(path, problems)
+        if table is None:
+            return None
+        try:
+            texts[language] = msgspec.convert(table.pop("text", {}), dict[str, str])
+            versions.append(msgspec.convert(table.pop("version", ""), str))
+        except msgspec.ValidationError as error:
+            problems.append(Problem(str(path), "", str(error)))
+            return None
+        problems += [Problem(str(path), key, "is not known here") for key in table]
+    if len(set(versions)) != 1 or not versions[0]:
+        problems.append(
+            Problem(str(folder), "version", "every language must name the same version")
+        )
+    try:
+        return Prompts(texts, versions[0])
+    except PromptsError as error:
+        problems += [
+            Problem(str(folder / language / PROMPTS_FILE), f"text.{key}", reason)
+            for language, key, reason in error.problems
         ]
         return None
 

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 
 import msgspec
 
+from telcod.billing.calls import CallLimits
 from telcod.billing.lists import ListLimits
 from telcod.billing.packages import PackageLimits
 from telcod.billing.tariffs import TariffBook
 from telcod.dispatch import Dispatcher
 from telcod.messages import Catalogue
+from telcod.prompts import Prompts
 
 
 class TextLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,6 +37,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     packages: PackageLimits = PackageLimits()
     lists: ListLimits = ListLimits()
     texts: TextLimits = TextLimits()
+    calls: CallLimits = CallLimits()
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -45,3 +48,4 @@ class Rules(msgspec.Struct, frozen=True):
     catalogue: Catalogue
     dispatcher: Dispatcher
     old_prefixes: Mapping[str, str]
+    prompts: Prompts

@@ -22,15 +22,24 @@ from telcod.types import Answer, Channel, Request
 
 DUE_SLICE: Final = 1_000
 SET_ASIDE_MS: Final = HOUR_MS
-"""How long a subscription whose rules broke is left alone: it's in quarantine, for a person."""
+"""How long what broke its rules is left alone: it's in quarantine, for a person."""
 TICK_S: Final = 1.0
 PRUNE_SLICES_PER_TICK: Final = 20
+
+_Asked = tuple[str, int, tuple[str, ...]]
+_Due = Callable[[int, int], Awaitable[list[Request]]]
 
 _log = structlog.get_logger("telcod.scheduler")
 
 
 class Reader(Protocol):
     """What the scheduler needs of the books to read."""
+
+    def due_texts(self, *, now_ms: int, most: int) -> Awaitable[list[int]]:
+        """See `Store.due_texts`."""
+
+    def due_calls(self, *, now_ms: int, most: int) -> Awaitable[list[str]]:
+        """See `Store.due_calls`."""
 
     def due_subscriptions(self, *, now_ms: int, most: int) -> Awaitable[list[tuple[int, int]]]:
         """See `Store.due_subscriptions`."""
@@ -61,8 +70,8 @@ class Scheduler:
         self._texts: Final = texts
         self._prune_at_ms = clock.wall_ms() + MINUTE_MS
         self._pruned = 0
-        # By (msisdn, period): until when.
-        self._set_aside: dict[tuple[int, int], int] = {}
+        # By what is asked of whom (route, sender, arguments): until when.
+        self._set_aside: dict[_Asked, int] = {}
 
     async def run(self) -> None:
         """Tick for ever; cancel to stop."""
@@ -89,30 +98,46 @@ class Scheduler:
                     what_to_do="check the clock, then: telcod confirm-clock",
                 )
             return 0
+        await self.supervise()
         done = await self._renewals()
         if self._clock.wall_ms() >= self._prune_at_ms:
             await self._prune()
         return done
 
+    async def supervise(self) -> int:
+        """Close calls whose end was lost, and texts that nobody took (PFM-17, PFM-30)."""
+
+        async def calls(now_ms: int, most: int) -> list[Request]:
+            due = await self._reader.due_calls(now_ms=now_ms, most=most)
+            return [_by_clock("clock.call", 0, call_id) for call_id in due]
+
+        async def texts(now_ms: int, most: int) -> list[Request]:
+            due = await self._reader.due_texts(now_ms=now_ms, most=most)
+            return [_by_clock("clock.text", 0, str(mo)) for mo in due]
+
+        return await self._until_done(calls) + await self._until_done(texts)
+
     async def _renewals(self) -> int:
+        async def packages(now_ms: int, most: int) -> list[Request]:
+            due = await self._reader.due_subscriptions(now_ms=now_ms, most=most)
+            return [_by_clock("clock.package", msisdn, str(period)) for msisdn, period in due]
+
+        return await self._until_done(packages)
+
+    async def _until_done(self, due: _Due) -> int:
+        """Ask for what is due, slice after slice, but for what broke within the last hour."""
         done = 0
         while True:
-            due = await self._due()
-            if not due:
-                return done
-            carried_out = await self._all([_look_after(*subscription) for subscription in due])
+            now_ms = self._clock.wall_ms()
+            aside = self._set_aside
+            for asked in [each for each, until_ms in aside.items() if until_ms <= now_ms]:
+                del aside[asked]
+            found = await due(now_ms, DUE_SLICE + len(aside))
+            requests = [each for each in found if _asked(each) not in aside][:DUE_SLICE]
+            carried_out = await self._all(requests) if requests else 0
             done += carried_out
-            if len(due) < DUE_SLICE or not carried_out:
+            if len(requests) < DUE_SLICE or not carried_out:
                 return done
-
-    async def _due(self) -> list[tuple[int, int]]:
-        """What is due, but for what broke within the last hour."""
-        now_ms = self._clock.wall_ms()
-        aside = self._set_aside
-        for subscription in [each for each, until_ms in aside.items() if until_ms <= now_ms]:
-            del aside[subscription]
-        found = await self._reader.due_subscriptions(now_ms=now_ms, most=DUE_SLICE + len(aside))
-        return [each for each in found if each not in aside][:DUE_SLICE]
 
     async def _prune(self) -> None:
         """Remove what is old, slice by slice; the next tick goes on with what is left."""
@@ -138,8 +163,7 @@ class Scheduler:
             if isinstance(result, Answer) and result.outcome == "pruned":
                 self._pruned = int(str((result.data or {}).get("rows", 0)))
             if isinstance(result, Answer) and result.outcome == QUARANTINED:
-                subscription = (request.sender, int(request.args[0]))
-                self._set_aside[subscription] = self._clock.wall_ms() + SET_ASIDE_MS
+                self._set_aside[_asked(request)] = self._clock.wall_ms() + SET_ASIDE_MS
             if not waiting:
                 finished.set()
 
@@ -152,5 +176,9 @@ class Scheduler:
         return carried_out
 
 
-def _look_after(msisdn: int, period_no: int) -> Request:
-    return Request("clock.package", sender=msisdn, args=(str(period_no),), channel=Channel.CLOCK)
+def _by_clock(route: str, sender: int, argument: str) -> Request:
+    return Request(route, sender=sender, args=(argument,), channel=Channel.CLOCK)
+
+
+def _asked(request: Request) -> _Asked:
+    return (request.route, request.sender, request.args)

@@ -14,6 +14,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -43,6 +44,7 @@ SECRET_BYTES_MAX: Final = 64 * 1024
 _Port = Annotated[int, Meta(ge=0, le=65_535)]
 _Host = Annotated[str, Meta(min_length=1, max_length=253)]
 _SHORT_CODE: Final = re.compile(r"[0-9]{3,6}", re.ASCII)
+_PATH_PART: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _STORE_SCHEMES: Final = ("sqlite", "postgresql")
 _MQTT_SCHEMES: Final = ("mqtt", "mqtts")
 
@@ -112,10 +114,31 @@ class SmppSettings(_Table, frozen=True, kw_only=True):
 
 
 class FastAgiSettings(_Table, frozen=True, kw_only=True):
-    """`[fastagi]`: where Asterisk may ask; without this table there is no FastAGI."""
+    """`[fastagi]`: where Asterisk may ask; without this table there is no FastAGI.
+
+    `secret` is the first part of every script's path; it may be left out on loopback only.
+    `allow_from` are the networks that may ask; `sounds` is where our recordings are, below
+    Asterisk's folder of sounds.
+    """
 
     host: _Host = "127.0.0.1"
     port: _Port = 4573
+    secret: Secret | None = None
+    allow_from: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    sounds: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_/-]{1,100}$")] = "telcod"
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ValueError: Anybody could ask, or nobody can.
+        """
+        networks = [_network(text) for text in self.allow_from]
+        if not networks:
+            raise ValueError("allow_from names no network: nobody could ask")
+        if self.secret is None and not all(network.is_loopback for network in networks):
+            raise ValueError("secret is missing: others than this machine may ask (allow_from)")
+        if self.secret is not None and not _PATH_PART.fullmatch(self.secret.reveal()):
+            raise ValueError("secret must be 16 to 128 letters, digits, hyphens and underscores")
 
 
 class EngineSettings(_Table, frozen=True, kw_only=True):
@@ -148,6 +171,7 @@ class FileSettings(_Table, frozen=True, kw_only=True):
     messages: Annotated[str, Meta(min_length=1)] = "messages"
     keywords: Annotated[str, Meta(min_length=1)] = "keywords.toml"
     limits: Annotated[str, Meta(min_length=1)] = "limits.toml"
+    prompts: Annotated[str, Meta(min_length=1)] = "prompts"
 
 
 class Settings(_Table, frozen=True, kw_only=True):
@@ -164,7 +188,7 @@ class Settings(_Table, frozen=True, kw_only=True):
     files: FileSettings = FileSettings()
     folder: Path = Path()
 
-    def file(self, which: Literal["tariffs", "messages", "keywords", "limits"]) -> Path:
+    def file(self, which: Literal["tariffs", "messages", "keywords", "limits", "prompts"]) -> Path:
         """One of `[files]`: the configuration's own or, if there is none, the shipped one."""
         name: str = getattr(self.files, which)
         own = self.folder / name
@@ -446,6 +470,13 @@ def _text_at(data: Mapping[str, Any], section: str, name: str) -> str:
     table = data.get(section)
     value = table.get(name) if isinstance(table, dict) else None
     return value if isinstance(value, str) else ""
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"allow_from: {text!r} is no network") from None
 
 
 def _plain(schema: Type) -> Type:

@@ -58,6 +58,7 @@ class Mo(msgspec.Struct, frozen=True, gc=False):
     concat: Concat | None = None
     sealed: bytes = b""
     data_coding: int = 0
+    destination: str = ""
 
 
 class Request(msgspec.Struct, frozen=True):

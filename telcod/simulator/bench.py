@@ -1,5 +1,6 @@
-"""`scripts/bench sms`: how many texts a second are answered with every one of them committed, and
-how fast.
+"""`scripts/bench`: what telcod does a second with every bit of it committed, and how fast.
+
+`sms` is here, `calls` in `bench_calls.py`.
 
 Three processes: this one, telcod as an operator runs it, and the load (`load.py`).  Books of the
 wanted size are made once and copied for each run.  The commit of this disk is measured beside it,
@@ -10,7 +11,6 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -25,13 +25,11 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from telcod.simulator.load import FIRST_MSISDN, as_json, serve_load
+from telcod.simulator.bench_books import cpu_s, make_books, measure_commit, rss_mb
+from telcod.simulator.bench_calls import call_load, calls
+from telcod.simulator.load import as_json, serve_load
 
-OPENING_VND: Final = 100_000
 WAIT_S: Final = 60.0
-COMMITS_MEASURED: Final = 200
-CLOCK_TICKS: Final = os.sysconf("SC_CLK_TCK")
-PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 CONFIG: Final = """
 [store]
@@ -130,92 +128,6 @@ def load(window: int, subscribers: int, seconds: float, warm_up_s: float) -> Non
     sys.stdout.write(as_json(report) + "\n")
 
 
-def make_books(path: Path, subscribers: int) -> Path:
-    """Books with so many prepaid subscribers, each with an opening balance, as `subscribers import`
-    would make them.
-    """
-    from telcod.billing.accounts import OPENING, main_account
-    from telcod.billing.ledger import FIRST_HASH, entry_hash
-    from telcod.days import business_date
-    from telcod.rows import Entry
-    from telcod.storage.sqlite import SqliteStore
-
-    SqliteStore.open(path).close()
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA synchronous = OFF")
-    now_ms = time.time_ns() // 1_000_000
-    today = business_date(now_ms)
-
-    def entries() -> Iterator[tuple[Any, ...]]:
-        head = FIRST_HASH
-        for at in range(subscribers):
-            account = main_account(FIRST_MSISDN + at)
-            entry = Entry(
-                seq=at + 1,
-                debit=OPENING,
-                credit=account,
-                amount=OPENING_VND,
-                kind="opening",
-                command=f"opening:{FIRST_MSISDN + at}",
-                event_at=now_ms,
-                committed_at=now_ms,
-                business_date=today,
-                tariff="",
-                reverses=None,
-                debit_prev=at,
-                credit_prev=0,
-                prev_hash=head,
-                hash=b"",
-            )
-            head = entry_hash(entry)
-            yield (*tuple(getattr(entry, name) for name in Entry.__struct_fields__[:-1]), head)
-
-    numbers = range(FIRST_MSISDN, FIRST_MSISDN + subscribers)
-    db.execute("BEGIN")
-    db.executemany(
-        "INSERT INTO subscriber VALUES (?, 'prepaid', 'active', 'vi', 1, 1, 0, 1, 0)",
-        ((number,) for number in numbers),
-    )
-    db.executemany(
-        "INSERT INTO account VALUES (?, ?, 0, 0, ?)",
-        ((main_account(number), OPENING_VND, number - FIRST_MSISDN + 1) for number in numbers),
-    )
-    db.execute(
-        "INSERT INTO account VALUES (?, ?, 0, NULL, ?)",
-        (OPENING, -OPENING_VND * subscribers, subscribers),
-    )
-    db.executemany(f"INSERT INTO entry VALUES ({', '.join('?' * 15)})", entries())
-    db.execute("COMMIT")
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    db.close()
-    return path
-
-
-def measure_commit(path: Path) -> float:
-    """The median time of one text's durable commit on this disk, in milliseconds.
-
-    What telcod must write for it (journal, outbox, commit clock), by sqlite3 alone.
-    """
-    from telcod.storage.sqlite import SqliteStore
-
-    SqliteStore.open(path).close()
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA synchronous = FULL")
-    times = []
-    for at in range(1, COMMITS_MEASURED + 1):
-        begun = time.perf_counter()
-        db.execute("BEGIN IMMEDIATE")
-        mo = (at, 1, at, str(FIRST_MSISDN), "1566", "package.show", "KT", "package.none", bytes(16))
-        db.execute(f"INSERT INTO mo VALUES ({', '.join('?' * 9)})", mo)
-        sms = (at, at, at, "reply", "1566", str(FIRST_MSISDN), "x" * 130, 0, 0, 0, 0, "", "", 0)
-        db.execute(f"INSERT INTO outbox_sms VALUES ({', '.join('?' * 14)})", sms)
-        db.execute("REPLACE INTO meta VALUES ('commit_ms', ?)", (str(at),))
-        db.execute("COMMIT")
-        times.append(time.perf_counter() - begun)
-    db.close()
-    return round(1_000 * sorted(times)[COMMITS_MEASURED // 2], 3)
-
-
 @contextmanager
 def _telcod(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     (folder / "telcod.toml").write_text(CONFIG.format(port=port))
@@ -249,10 +161,10 @@ def _run(
         raise click.ClickException("the load did not start")
     port = int(loader.stdout.readline())
     with _telcod(folder, port) as telcod:
-        begun, usage = time.perf_counter(), _cpu_s(telcod.pid)
+        begun, usage = time.perf_counter(), cpu_s(telcod.pid)
         line = loader.stdout.readline()
-        cpu = (_cpu_s(telcod.pid) - usage) / (time.perf_counter() - begun)
-        rss_mb = _rss_mb(telcod.pid)
+        cpu = (cpu_s(telcod.pid) - usage) / (time.perf_counter() - begun)
+        memory_mb = rss_mb(telcod.pid)
         loader.wait()
     if not line:
         raise click.ClickException(
@@ -265,18 +177,9 @@ def _run(
         "window": window,
         "texts_per_s": round(report["answered"] / report["seconds"]),
         "cpu_cores": round(cpu, 2),
-        "rss_mb": rss_mb,
+        "rss_mb": memory_mb,
         **report,
     }
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
-
-
-def _rss_mb(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES // 1_000_000
 
 
 def _show(result: dict[str, Any]) -> None:
@@ -316,6 +219,9 @@ def _show(result: dict[str, Any]) -> None:
         table.add_row(*(str(cell) for cell in cells))
     Console(width=150).print(table)
 
+
+main.add_command(calls)
+main.add_command(call_load)
 
 if __name__ == "__main__":
     main()

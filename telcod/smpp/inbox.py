@@ -103,7 +103,8 @@ class Inbox:
     def take(self, link: Link, connection: int, sequence: int, body: DeliverSm | DataSm) -> None:
         """Take one message; it will be answered by `link.respond`, after COMMIT."""
         data_sm = isinstance(body, DataSm)
-        if body.destination_addr not in link.short_codes:
+        short_code = self._dispatcher().short_code_or_none(body.destination_addr)
+        if short_code not in link.short_codes:
             # No route for it here: said for good, or the SMSC would try for days.
             _log.warning(
                 "text.misrouted", link=link.name, destination_addr=body.destination_addr[:21]
@@ -150,7 +151,8 @@ class Inbox:
 
         Never both in one value.
         """
-        short_code = body.destination_addr
+        destination = body.destination_addr
+        short_code = self._dispatcher().short_code_or_none(destination) or destination
         address = from_address(body.source_addr, body.source_addr_ton, body.source_addr_npi)
         known = not isinstance(address, NumberError)
         source = (
@@ -168,12 +170,17 @@ class Inbox:
         if isinstance(incoming, Piece):
             sealed = self._vault.seal(incoming.data)
             mo = msgspec.structs.replace(
-                mo, concat=incoming.concat, sealed=sealed, data_coding=incoming.data_coding
+                mo,
+                concat=incoming.concat,
+                sealed=sealed,
+                data_coding=incoming.data_coding,
+                destination=destination,
             )
             return Request(PART_ROUTE, sender=sender, short_code=short_code, mo=mo), ""
-        parsed = self._dispatcher().parse(short_code, incoming.text)
+        parsed = self._dispatcher().parse(destination, incoming.text)
         if not parsed.secret_bearing:
-            mo = Mo(connection, mo.source, fingerprint, incoming.text[:STORED_TEXT_CHARS_MAX])
+            kept = incoming.text[:STORED_TEXT_CHARS_MAX]
+            mo = Mo(connection, mo.source, fingerprint, kept, destination=destination)
         return Request(
             parsed.route, sender=sender, args=parsed.args, short_code=short_code, mo=mo
         ), parsed.secret

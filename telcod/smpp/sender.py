@@ -288,6 +288,7 @@ class Sender:
         sending.link, sending.takes_tlvs = link, takes_tlvs
         sending.bodies, sending.made = bodies, sending.made + 1
         sending.todo, sending.accepted = tuple(range(len(bodies))), ()
+        sending.message_id = ""  # Another link's receipts speak of another one.
 
     def _pick(self, links: Sequence[Link], sending: _Sending) -> Link | None:
         """Round robin over links with room that have not refused it; a text that is half sent stays
@@ -406,6 +407,8 @@ class Sender:
                 self._wall_ms(),
                 link,
                 message_id,
+                row.kind,
+                row.mo,
             )
         )
         self._wake_if_behind()

@@ -11,11 +11,13 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from telcod.errors import StoreRefused
-from telcod.ports import Settled
+from telcod.ports import Sent, Settled
 from telcod.rows import (
     ACCOUNT,
     AUDIT,
+    CALL,
     ENTRY,
+    HELD_TEXT,
     HOLD,
     LIST_ENTRY,
     LOGS,
@@ -176,13 +178,23 @@ class MemoryStore:
         """See `Store.pending_sms`."""
         return [row for row in self.scan(OUTBOX_SMS, after=after) if row.state == 0][:most]
 
-    def sms_by_message_id(self, link: str, message_id: str) -> list[tuple[int, int, int]]:
+    def sms_by_message_id(self, link: str, message_id: str) -> list[Sent]:
         """See `Store.sms_by_message_id`."""
         return [
-            (row.seq, row.state, row.attempts)
+            Sent(row.seq, row.state, row.attempts, row.kind, row.mo)
             for row in self.scan(OUTBOX_SMS)
             if message_id and (row.link, row.message_id) == (link, message_id)
         ]
+
+    def due_texts(self, *, now_ms: int, most: int) -> list[int]:
+        """See `Store.due_texts`."""
+        due = [row for row in self._tables[HELD_TEXT.index].values() if 0 < row.due_at <= now_ms]
+        return [row.mo for row in sorted(due, key=lambda row: (row.due_at, row.mo))[:most]]
+
+    def due_calls(self, *, now_ms: int, most: int) -> list[str]:
+        """See `Store.due_calls`."""
+        due = [row for row in self._tables[CALL.index].values() if 0 < row.due_at <= now_ms]
+        return [row.id for row in sorted(due, key=lambda row: (row.due_at, row.id))[:most]]
 
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """See `Store.due_subscriptions`."""

@@ -24,6 +24,11 @@ _DUE: Final = (
     "WHERE next_at > 0 AND next_at <= ? ORDER BY next_at, msisdn LIMIT ?"
 )
 
+_DUE_TEXTS: Final = (
+    "SELECT mo FROM held_text WHERE due_at > 0 AND due_at <= ? ORDER BY due_at, mo LIMIT ?"
+)
+_DUE_CALLS: Final = "SELECT id FROM call WHERE due_at > 0 AND due_at <= ? ORDER BY due_at LIMIT ?"
+
 
 class SqliteReader:
     """One read-only connection; `async with` opens and closes it."""
@@ -53,6 +58,14 @@ class SqliteReader:
     async def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """See `Store.due_subscriptions`."""
         return [(row[0], row[1]) for row in await self.rows(_DUE, (now_ms, most))]
+
+    async def due_texts(self, *, now_ms: int, most: int) -> list[int]:
+        """See `Store.due_texts`."""
+        return [row[0] for row in await self.rows(_DUE_TEXTS, (now_ms, most))]
+
+    async def due_calls(self, *, now_ms: int, most: int) -> list[str]:
+        """See `Store.due_calls`."""
+        return [row[0] for row in await self.rows(_DUE_CALLS, (now_ms, most))]
 
     async def count_pending(self) -> int:
         """How many texts still wait to be sent."""
@@ -98,3 +111,11 @@ class MemoryReader:
     async def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """See `Store.due_subscriptions`."""
         return self._store.due_subscriptions(now_ms=now_ms, most=most)
+
+    async def due_calls(self, *, now_ms: int, most: int) -> list[str]:
+        """See `Store.due_calls`."""
+        return self._store.due_calls(now_ms=now_ms, most=most)
+
+    async def due_texts(self, *, now_ms: int, most: int) -> list[int]:
+        """See `Store.due_texts`."""
+        return self._store.due_texts(now_ms=now_ms, most=most)

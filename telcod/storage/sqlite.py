@@ -17,7 +17,7 @@ from typing import Any, Final, NoReturn, TypeVar
 import msgspec
 
 from telcod.errors import StoreFailed, StoreFull, StoreLocked, StoreRefused
-from telcod.ports import Settled
+from telcod.ports import Sent, Settled
 from telcod.rows import AUDIT, ENTRY, LOGS, OUTBOX_SMS, OutboxSms, Row, Table
 from telcod.tx import Changes
 
@@ -53,8 +53,14 @@ _PRUNE_OUTBOX: Final = """
     ) AND seq < (SELECT MAX(seq) FROM outbox_sms)
 """
 _BY_MESSAGE_ID: Final = """
-    SELECT seq, state, attempts FROM outbox_sms
+    SELECT seq, state, attempts, kind, mo FROM outbox_sms
     WHERE message_id = ? AND message_id <> '' AND link = ? ORDER BY seq
+"""
+_DUE_TEXTS: Final = """
+    SELECT mo FROM held_text WHERE due_at > 0 AND due_at <= ? ORDER BY due_at, mo LIMIT ?
+"""
+_DUE_CALLS: Final = """
+    SELECT id FROM call WHERE due_at > 0 AND due_at <= ? ORDER BY due_at, id LIMIT ?
 """
 _DUE: Final = """
     SELECT msisdn, period_no FROM subscription
@@ -262,11 +268,17 @@ class SqliteStore:
         sql = f"SELECT {names} FROM outbox_sms WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?"
         return [OutboxSms(*row) for row in self._db.execute(sql, (after, most))]
 
-    def sms_by_message_id(self, link: str, message_id: str) -> list[tuple[int, int, int]]:
+    def sms_by_message_id(self, link: str, message_id: str) -> list[Sent]:
         """See `Store.sms_by_message_id`."""
-        return [
-            (row[0], row[1], row[2]) for row in self._db.execute(_BY_MESSAGE_ID, (message_id, link))
-        ]
+        return [Sent(*row) for row in self._db.execute(_BY_MESSAGE_ID, (message_id, link))]
+
+    def due_texts(self, *, now_ms: int, most: int) -> list[int]:
+        """See `Store.due_texts`."""
+        return [row[0] for row in self._db.execute(_DUE_TEXTS, (now_ms, most))]
+
+    def due_calls(self, *, now_ms: int, most: int) -> list[str]:
+        """See `Store.due_calls`."""
+        return [row[0] for row in self._db.execute(_DUE_CALLS, (now_ms, most))]
 
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """See `Store.due_subscriptions`."""

@@ -4,10 +4,12 @@ One is made for the TCP port and one for the control socket; they differ in who 
 in how much the import may send.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
@@ -33,6 +35,7 @@ def make_app(
     control: bool,
     limits: WebLimits | None = None,
     tokens: TokenBook | None = None,
+    dialects: Sequence[HTTPRouteHandler] = (),
 ) -> Litestar:
     """Make the application.
 
@@ -42,6 +45,7 @@ def make_app(
         limits: How much callers may ask.
         tokens: Shared by all applications of one daemon, so that a token that is revoked through
             one opens nothing on the others from then on.
+        dialects: The routes of the doors that are packages of their own (`ivr`, `ussd`).
     """
     limits = limits or WebLimits()
     tokens = tokens or TokenBook(backend, backend.clock)
@@ -49,14 +53,16 @@ def make_app(
     import_bytes_max = admin_routes.IMPORT_BYTES_MAX if control else limits.body_bytes_max
     admin = admin_routes.routes(import_bytes_max=import_bytes_max)
     protected = Router(
-        path="/", route_handlers=[*staff_routes.ROUTES, *admin], security=[{"token": []}]
+        path="/",
+        route_handlers=[*staff_routes.ROUTES, *admin, *dialects],
+        security=[{"token": []}],
     )
     keeper = Gatekeeper(tokens, backend.clock, buckets, control=control)
     return Litestar(
         route_handlers=[*open_routes.ROUTES, protected],
         guards=[keeper.guard],
         exception_handlers={Exception: answer_problem},
-        state=State({"backend": backend, "tokens": tokens}, deep_copy=False),
+        state=State({"backend": backend, "tokens": tokens, "limits": limits}, deep_copy=False),
         request_max_body_size=limits.body_bytes_max,
         openapi_config=_openapi(),
         logging_config=None,

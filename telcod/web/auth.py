@@ -23,6 +23,8 @@ from telcod.web.staff_requests import Refused
 AUTHORIZATION_CHARS_MAX: Final = 300
 TOKENS_KNOWN_S: Final = 1.0
 SCOPES: Final = "scopes"  # the key of a route's `opt`
+# The same: its callers can't send headers, so the parameter `token` does as well.
+QUERY_TOKEN: Final = "query_token"  # noqa: S105  # a key, too
 
 
 class Caller(NamedTuple):
@@ -86,7 +88,10 @@ class Gatekeeper:
             actor = f"cli:{client.host if client else 'unknown'}"
             connection.scope["auth"] = Caller(actor, Scope.ADMIN, actor)
             return
-        caller = await self._caller(connection.headers.get("authorization", ""))
+        authorization = connection.headers.get("authorization", "")
+        if not authorization and handler.opt.get(QUERY_TOKEN):
+            authorization = f"Bearer {connection.query_params.get('token', '')}"
+        caller = await self._caller(authorization)
         if caller.scope not in scopes:
             raise Refused(
                 Refusal.NOT_PERMITTED,

@@ -24,6 +24,12 @@ _log = structlog.stdlib.get_logger(__name__)
 # Asked every few seconds by machines: a line for each would drown the others.
 _QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _DIGITS_MAX: Final = 18
+_SAID: Final = "telcod.said"
+
+
+def note(scope: Any, **said: object) -> None:
+    """Let the one log line of this request say more; what is empty is left out."""
+    scope.setdefault(_SAID, {}).update({name: value for name, value in said.items() if value})
 
 
 class Gate:
@@ -88,6 +94,7 @@ class Gate:
             status=status,
             took_ms=round(took_s * 1_000),
             caller=caller.actor if caller else "",
+            **scope.get(_SAID, {}),
         )
 
 

@@ -18,7 +18,9 @@ class WebLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The limits of `[http]`.
 
     `rate_per_s` is calls a second and token, 0 is no limit; `burst` how many may come at once;
-    `allow_from` the networks (`10.0.0.0/8`) that may call at all, none named is everybody.
+    `allow_from` the networks (`10.0.0.0/8`) that may call at all, none named is everybody;
+    `answer_wait_s` how long a voice platform waits for the books, because A waits on the line and
+    platforms themselves wait 3 to 15 s (IVR-3).
     """
 
     rate_per_s: int = 0
@@ -26,6 +28,7 @@ class WebLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow_from: tuple[str, ...] = ()
     body_bytes_max: int = 64 * 1024
     connections_max: int = 1_000
+    answer_wait_s: float = 2.5
 
 
 class Buckets:

@@ -12,6 +12,7 @@ import msgspec
 from telcod.clock import Clock
 from telcod.metrics import Metrics
 from telcod.msisdn import Msisdn, NumberError
+from telcod.prompts import Prompts
 from telcod.rows import Token
 from telcod.types import Answer, Request
 
@@ -59,6 +60,11 @@ class Backend(Protocol):
     @property
     def clock(self) -> Clock:
         """The daemon's clock."""
+        ...
+
+    @property
+    def prompts(self) -> Prompts:
+        """What voice platforms say, by the rules in force."""
         ...
 
     async def submit(self, request: Request) -> Answer:

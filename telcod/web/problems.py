@@ -109,8 +109,9 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
         headers["WWW-Authenticate"] = 'Bearer realm="telcod"'
     if isinstance(error, MethodNotAllowedException):
         headers["Allow"] = (error.headers or {}).get("allow", "")
+    members = error.members if isinstance(error, Refused) else {}
     return Response(
-        msgspec.json.encode(problem),
+        msgspec.json.encode({**msgspec.structs.asdict(problem), **members}),
         status_code=problem.status,
         media_type=MEDIA_TYPE,
         headers=headers,

@@ -7,11 +7,12 @@ handlers: `stop` is called by who has them.
 
 import asyncio
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
+from litestar.handlers import HTTPRouteHandler
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from telcod.errors import NotStarted
@@ -45,6 +46,7 @@ class WebServer:
         port: The port; 0 takes any free one, told by `port` after `bind`.
         control_socket: The path of the control socket; None is none.
         limits: How much callers may ask.
+        dialects: See `make_app`.
     """
 
     def __init__(
@@ -55,9 +57,11 @@ class WebServer:
         port: int,
         control_socket: Path | None,
         limits: WebLimits | None = None,
+        dialects: Sequence[HTTPRouteHandler] = (),
     ) -> None:
         self._backend: Final = backend
         self._limits: Final = limits or WebLimits()
+        self._dialects: Final = tuple(dialects)
         self._control_socket: Final = control_socket
         self.host: Final = host
         self.port = port
@@ -104,7 +108,9 @@ class WebServer:
 
     def _server(self, tokens: TokenBook, *, control: bool) -> uvicorn.Server:
         limits = self._limits
-        app = make_app(self._backend, control=control, limits=limits, tokens=tokens)
+        app = make_app(
+            self._backend, control=control, limits=limits, tokens=tokens, dialects=self._dialects
+        )
         body_bytes_max = IMPORT_BYTES_MAX if control else limits.body_bytes_max
         gate = Gate(app, self._backend, limits, body_bytes_max=body_bytes_max, control=control)
         return _Server(

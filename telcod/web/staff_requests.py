@@ -20,14 +20,24 @@ TOKEN_NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,63}\Z"  # noqa: S105  (no t
 
 
 class Refused(TelcodError):
-    """A program's or a person's request is refused by the rules.  Nothing was done."""
+    """A program's or a person's request is refused by the rules.  Nothing was done.
+
+    `members` are told beside the problem, for programs.
+    """
 
     def __init__(
-        self, refusal: Refusal, message: str, *, what_to_do: str = "", field: str = ""
+        self,
+        refusal: Refusal,
+        message: str,
+        *,
+        what_to_do: str = "",
+        field: str = "",
+        members: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         super().__init__(message, what_to_do=what_to_do or _WHAT_TO_DO[refusal])
         self.refusal: Final = refusal
         self.field: Final = field
+        self.members: Final = members
 
 
 def refusal_or_none(error: Exception) -> Refusal | None:

@@ -31,6 +31,12 @@ def test_lists(scene, request):
     play(scene, request)
 
 
+@pytest.mark.rule("PFM-2", "PFM-30", "PKG-9", "KW-3", "KW-6", "KW-8")
+@pytest.mark.parametrize("scene", read("texts.txt"), ids=str)
+def test_texts_for_others(scene, request):
+    play(scene, request)
+
+
 @pytest.mark.rule("KW-2", "KW-3", "KW-6", "KW-7", "KW-8")
 @pytest.mark.parametrize("scene", read("info.txt"), ids=str)
 def test_info(scene, request):

@@ -36,6 +36,10 @@ class FakeBackend:
         self.backups = []
         self.after_reading = lambda: None
 
+    @property
+    def prompts(self):
+        return RULES.prompts
+
     async def submit(self, request):
         if self.raises is not None:
             raise self.raises

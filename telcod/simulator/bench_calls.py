@@ -1,0 +1,289 @@
+"""`scripts/bench calls`: how many calls a second go through voice over HTTP, every step committed.
+
+Three processes, as for texts: this one, telcod as an operator runs it, and the load
+(`load_calls.py`).  Then as many calls as wanted are open at once; and telcod is stopped, their ends
+are lost, and it is measured how long supervision takes to close all of them.
+"""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import click
+import uvloop
+from rich.console import Console
+from rich.table import Table
+
+from telcod.simulator.bench_books import cpu_s, make_books, measure_commit, rss_mb
+from telcod.simulator.load_calls import OPS, Calls, Report, keep_open, put_through
+
+LISTENS: Final = "HTTP listens on http://127.0.0.1:"
+SUPERVISED_WAIT_S: Final = 60.0
+LOOK_EVERY_S: Final = 0.05
+
+CONFIG: Final = """
+[store]
+url = "sqlite:telcod.db"
+[http]
+port = 0
+[log]
+level = "warning"
+"""
+
+
+class _Running(NamedTuple):
+    """A telcod that serves."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+
+@click.command()
+@click.option(
+    "--connections",
+    type=click.IntRange(1, 900),
+    multiple=True,
+    default=(1, 32, 64),
+    show_default=True,
+)
+@click.option(
+    "--subscribers", type=click.IntRange(1_000, 10_000_000), default=100_000, show_default=True
+)
+@click.option("--seconds", type=click.FloatRange(1, 3_600), default=10.0, show_default=True)
+@click.option(
+    "--warm-up", "warm_up_s", type=click.FloatRange(0, 60), default=2.0, show_default=True
+)
+@click.option(
+    "--open",
+    "open_calls",
+    type=click.IntRange(0, 1_000_000),
+    default=10_000,
+    show_default=True,
+    help="Calls that are open at once, and then lost.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=None,
+    help="Where the books lie; its disk is measured.",
+)
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), default=None)
+def calls(
+    *,
+    connections: tuple[int, ...],
+    subscribers: int,
+    seconds: float,
+    warm_up_s: float,
+    open_calls: int,
+    folder: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Calls through HTTP: offer, consent, answered, progress, ended; synchronous=FULL."""
+    with tempfile.TemporaryDirectory(prefix="telcod-bench-", dir=folder) as name:
+        base = Path(name)
+        books = make_books(base / "books.db", subscribers)
+        commit_ms = measure_commit(base / "commit.db")
+        runs = []
+        for lines in connections:
+            told = (str(lines), str(subscribers), str(seconds), str(warm_up_s))
+            runs.append({"connections": lines, **_put_through(base, books, told)})
+        lost = _lose(base, books, open_calls, subscribers) if open_calls else None
+    result = {
+        "subscribers": subscribers,
+        "seconds": seconds,
+        "commit_ms": commit_ms,
+        "cores": os.cpu_count(),
+        "runs": runs,
+        "open": lost,
+    }
+    if json_file is not None:
+        json_file.write_text(json.dumps(result, indent=2) + "\n")
+    _show(result)
+    faults = [fault for run in runs for fault in run["faults"]] + (lost["faults"] if lost else [])
+    if faults:
+        raise click.ClickException(f"not every call went as it must: {faults[0]}")
+
+
+@click.command("call-load", hidden=True)
+@click.argument("port", type=int)
+@click.argument("token")
+@click.argument("connections", type=int)
+@click.argument("subscribers", type=int)
+@click.argument("seconds", type=float)
+@click.argument("warm_up_s", type=float)
+@click.argument("open_calls", type=int)
+def call_load(
+    *,
+    port: int,
+    token: str,
+    connections: int,
+    subscribers: int,
+    seconds: float,
+    warm_up_s: float,
+    open_calls: int,
+) -> None:
+    """The process that calls (run by `calls`)."""
+    ops = OPS[:3] if open_calls else OPS
+    source = Calls("telcod", token, subscribers, ops=ops, name="load-", seed=1)
+    if open_calls:
+        reports: tuple[Report, ...] = uvloop.run(
+            keep_open(port, source, connections=connections, count=open_calls)
+        )
+    else:
+        run = put_through(
+            port, source, connections=connections, seconds=seconds, warm_up_s=warm_up_s
+        )
+        reports = (uvloop.run(run),)
+    sys.stdout.write(json.dumps([report._asdict() for report in reports]) + "\n")
+
+
+def _put_through(base: Path, books: Path, told: tuple[str, ...]) -> dict[str, Any]:
+    folder = _installation(base / f"run-{told[0]}", books)
+    token = _token(folder)
+    with _telcod(folder) as telcod:
+        begun, usage = time.perf_counter(), cpu_s(telcod.process.pid)
+        (report,) = _load(telcod, token, *told, "0")
+        cpu = (cpu_s(telcod.process.pid) - usage) / (time.perf_counter() - begun)
+        memory_mb = rss_mb(telcod.process.pid)
+    shutil.rmtree(folder)
+    return {
+        "calls_per_s": round(report["calls"] / report["seconds"]),
+        "requests_per_s": round(report["requests"] / report["seconds"]),
+        "cpu_cores": round(cpu, 2),
+        "rss_mb": memory_mb,
+        **report,
+    }
+
+
+def _lose(base: Path, books: Path, open_calls: int, subscribers: int) -> dict[str, Any]:
+    """Have calls open, stop, let their time be over, start again, and wait until all are closed."""
+    folder = _installation(base / "open", books)
+    token = _token(folder)
+    with _telcod(folder) as telcod:
+        opening, talking = _load(telcod, token, "64", str(subscribers), "0", "0", str(open_calls))
+        memory_mb = rss_mb(telcod.process.pid)
+    db = sqlite3.connect(folder / "telcod.db", isolation_level=None)
+    db.execute("UPDATE call SET due_at = 1 WHERE due_at > 0")  # as if an hour had gone by
+    found = _open(db)
+    with _telcod(folder):
+        begun = time.perf_counter()
+        while _open(db) and time.perf_counter() - begun < SUPERVISED_WAIT_S:
+            time.sleep(LOOK_EVERY_S)
+        supervised_s = time.perf_counter() - begun
+    left = _open(db)
+    held = db.execute("SELECT COALESCE(SUM(held), 0) FROM account").fetchone()[0]
+    db.close()
+    faults = [*opening["faults"], *talking["faults"]]
+    if found != open_calls or left or held:
+        faults.append(f"{found} calls were open, {left} still are, {held} dong is held")
+    return {
+        "calls": found,
+        "opened_per_s": round(found / opening["seconds"]),
+        "reports_per_s": round(talking["requests"] / talking["seconds"]),
+        "report_ms": talking["answer_ms"]["all"],
+        "rss_mb": memory_mb,
+        "supervised_s": round(supervised_s, 2),
+        "faults": faults,
+    }
+
+
+def _open(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT COUNT(*) FROM call WHERE due_at > 0").fetchone()[0])
+
+
+def _installation(folder: Path, books: Path) -> Path:
+    folder.mkdir()
+    shutil.copy(books, folder / "telcod.db")
+    (folder / "telcod.toml").write_text(CONFIG)
+    return folder
+
+
+def _token(folder: Path) -> str:
+    options = ["token", "create", "load", "--scope", "ivr"]
+    made = subprocess.run(
+        _command(folder, *options), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
+    )
+    return made.stdout.decode().strip()
+
+
+def _command(folder: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "telcod", *words, "--config", str(folder / "telcod.toml")]
+
+
+@contextmanager
+def _telcod(folder: Path) -> Iterator[_Running]:
+    """A telcod on a folder, from the moment it listens."""
+    log = (folder / "log").open("ab")
+    process = subprocess.Popen(
+        _command(folder, "run"), stdout=subprocess.PIPE, stderr=log, text=True
+    )
+    try:
+        yield _Running(process, _port(process, folder))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        log.close()
+
+
+def _port(process: subprocess.Popen[str], folder: Path) -> int:
+    for line in process.stdout or ():
+        if LISTENS in line:
+            return int(line.partition(LISTENS)[2])
+    raise click.ClickException(f"telcod did not start:\n{(folder / 'log').read_text()[-2_000:]}")
+
+
+def _load(telcod: _Running, token: str, *told: str) -> list[Mapping[str, Any]]:
+    command = [sys.executable, "-m", "telcod.simulator.bench", "call-load"]
+    done = subprocess.run(
+        [*command, str(telcod.port), token, *told], stdout=subprocess.PIPE, check=False
+    )
+    if done.returncode:
+        raise click.ClickException("the load ended without a report")
+    reports: list[Mapping[str, Any]] = json.loads(done.stdout)
+    return reports
+
+
+def _show(result: Mapping[str, Any]) -> None:
+    table = Table(
+        title=f"calls through HTTP, {result['subscribers']:,} subscribers, "
+        f"{result['cores']} cores, one durable commit here: {result['commit_ms']} ms"
+    )
+    columns = ("connections", "calls/s", "requests/s", "p50 ms", "p99 ms", "max ms")
+    for name in (*columns, "p99 offer", "p99 consent", "p99 ended", "CPU cores", "RSS MB", "wrong"):
+        table.add_column(name, justify="right")
+    for run in result["runs"]:
+        times = run["answer_ms"]
+        cells = (
+            run["connections"],
+            f"{run['calls_per_s']:,}",
+            f"{run['requests_per_s']:,}",
+            *times["all"].values(),
+            *(times[op]["p99"] for op in ("offer", "consent", "ended")),
+            run["cpu_cores"],
+            run["rss_mb"],
+            len(run["faults"]),
+        )
+        table.add_row(*(str(cell) for cell in cells))
+    console = Console(width=150)
+    console.print(table)
+    lost = result["open"]
+    if lost:
+        console.print(
+            f"{lost['calls']:,} calls open at once: opened {lost['opened_per_s']:,}/s, then "
+            f"{lost['reports_per_s']:,} reports/s of them, p99 {lost['report_ms']['p99']} ms, "
+            f"{lost['rss_mb']} MB; all their ends lost: closed by supervision in "
+            f"{lost['supervised_s']} s from the moment telcod listens"
+        )
