@@ -1,8 +1,10 @@
 """What the daemon itself writes: that it started, and which tariffs it has used (DESIGN 5, F38)."""
 
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from handlers.common import write_audit
+from telcod.billing.tariffs import Tariff
 from telcod.rows import META, TARIFF_SEEN, Meta, TariffSeen
 from telcod.tx import Tx
 from telcod.types import Reply, Request
@@ -35,14 +37,29 @@ def reload(request: Request, tx: Tx) -> Reply:
     return Reply("daemon.reloaded")
 
 
+def changed_tariffs(
+    tariffs: Iterable[Tariff], seen: Mapping[str, TariffSeen], now_ms: int
+) -> list[str]:
+    """Which tariffs that were valid already are no longer what they were (F38).  Pure.
+
+    Args:
+        tariffs: Those to be used.
+        seen: Those that the books have used, by id.
+        now_ms: Unix milliseconds.
+    """
+    return sorted(
+        tariff.id
+        for tariff in tariffs
+        if (before := seen.get(tariff.id)) is not None
+        and before.valid_from <= now_ms
+        and before.hash != tariff.fingerprint()
+    )
+
+
 def _changed_tariffs(tx: Tx) -> list[str]:
-    found = []
-    for tariff in tx.rules.tariffs.tariffs:
-        seen = tx.get(TARIFF_SEEN, tariff.id)
-        was_valid = seen is not None and seen.valid_from <= tx.now_ms
-        if seen is not None and was_valid and seen.hash != tariff.fingerprint():
-            found.append(tariff.id)
-    return sorted(found)
+    tariffs = tx.rules.tariffs.tariffs
+    rows = [tx.get(TARIFF_SEEN, tariff.id) for tariff in tariffs]
+    return changed_tariffs(tariffs, {row.id: row for row in rows if row is not None}, tx.now_ms)
 
 
 def _note_tariffs(tx: Tx) -> None:

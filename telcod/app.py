@@ -21,6 +21,7 @@ import uvloop
 import handlers
 import ivr.http
 import ivr.voicexml_routes
+from handlers.daemon import changed_tariffs
 from ivr.agi import AgiServer
 from ivr.agi_scripts import Service
 from telcod import __version__, log
@@ -34,7 +35,7 @@ from telcod.msisdn import Msisdn, NumberError
 from telcod.msisdn import parse as parse_number
 from telcod.passwords import PasswordHashes
 from telcod.prompts import Prompts
-from telcod.rows import TOKEN, OutboxSms, Token
+from telcod.rows import TARIFF_SEEN, TOKEN, OutboxSms, Token
 from telcod.rulebook import RulesError, load_rules
 from telcod.scheduler import Scheduler
 from telcod.settings import Settings
@@ -439,28 +440,28 @@ class Daemon:
         try:
             rules = await asyncio.to_thread(load_rules, self.settings)
         except RulesError as error:
-            _log.error("reload.refused", problems=[str(problem) for problem in error.problems])
-            self._told(
-                "reload refused, the old rules stay in force: "
-                + "; ".join(str(p) for p in error.problems)
-            )
-            return False
-        before, self.rules = self.rules, rules
+            return self._reload_refused("; ".join(str(problem) for problem in error.problems))
+        # Asked before the new rules are in force: no batch may be priced by a tariff that changed.
+        try:
+            seen = {row.id: row for row in await self.reader.all(TARIFF_SEEN)}
+        except TelcodError as error:
+            return self._reload_refused(error.sentence())
+        changed = changed_tariffs(rules.tariffs.tariffs, seen, self.clock.wall_ms())
+        if changed:
+            return self._reload_refused(f"tariffs that were valid have changed: {changed}")
+        self.rules = rules
         self.engine.replace_rules(rules)
         try:
-            answer = await self.engine.submit(
+            await self.engine.submit(
                 Request("daemon.reload", channel=Channel.CLOCK, actor="SIGHUP")
             )
-            tariffs = (answer.data or {}).get("tariffs")
-            refused = f"tariffs that were valid have changed: {tariffs}"
         except TelcodError as error:
-            answer, refused = None, error.sentence()
-        if answer is None or answer.outcome == "tariff.changed":
-            self.rules = before
-            self.engine.replace_rules(before)
-            _log.error("reload.refused", problems=[refused])
-            self._told(f"reload refused, the old rules stay in force: {refused}")
-            return False
+            _log.warning("reload.unnoted", reason=error.sentence())
         _log.info("rules.reloaded")
         self._told("rules were read again and are in force")
         return True
+
+    def _reload_refused(self, reason: str) -> bool:
+        _log.error("reload.refused", reason=reason)
+        self._told(f"reload refused, the old rules stay in force: {reason}")
+        return False

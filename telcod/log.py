@@ -71,7 +71,7 @@ _NUMBER_LEAST: Final = 84_000_000_000
 _NUMBER_MOST: Final = 84_999_999_999
 
 # Libraries that say at `info` what they do for each request; our own line says it already.
-_QUIETER: Final = ("uvicorn.access", "httpx", "httpcore")
+_QUIETER: Final = ("aiosqlite", "uvicorn.access", "httpx", "httpcore")
 
 
 def configure(

@@ -11,6 +11,7 @@ from telcod import app
 from telcod.errors import ESME_ROK
 from telcod.rows import COMMAND, META, MO, OUTBOX_SMS
 from telcod.settings import load
+from telcod.smpp.gateway import Gateway
 from telcod.smpp.inbox import Inbox
 from telcod.storage import sqlite
 
@@ -37,6 +38,13 @@ class HastyInbox(Inbox):
         self._writer.post(request, lambda *_: None)
 
 
+class ForgetfulGateway(Gateway):
+    """Bug: after a restart nobody knows which texts the SMSC has had no answer to."""
+
+    def recover(self, journal):
+        return 0
+
+
 def effect_outside_the_transaction():
     vars(app)["SqliteStore"] = TwoCommits
 
@@ -45,13 +53,22 @@ def acknowledged_before_commit():
     vars(app)["Inbox"] = HastyInbox
 
 
+def evidence_forgotten():
+    vars(app)["Gateway"] = ForgetfulGateway
+
+
 def small_wal():
     vars(sqlite)["WAL_PAGES_PER_CHECKPOINT"] = SMALL_WAL_PAGES
 
 
 PLANTS = {
     plant.__name__: plant
-    for plant in (effect_outside_the_transaction, acknowledged_before_commit, small_wal)
+    for plant in (
+        effect_outside_the_transaction,
+        acknowledged_before_commit,
+        evidence_forgotten,
+        small_wal,
+    )
 }
 
 

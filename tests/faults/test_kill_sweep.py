@@ -114,3 +114,10 @@ def test_the_sweep_catches_an_acknowledgement_before_the_commit(tmp_path):
     points = [kill_at_call("pwrite64", count) for count in (60, 40, 97, 157)]
     lives = sweep(tmp_path, points, plant="acknowledged_before_commit", finish=False)
     assert any(complaint.startswith("lost: ") for complaint in lives.complaints)
+
+
+def test_the_sweep_catches_evidence_that_does_not_outlive_a_kill(tmp_path):
+    # A batch is whole before it is synced: killed here, it is in the books and nobody was told.
+    points = [kill_at_call("fdatasync", count) for count in (5, 7, 6, 8)]
+    lives = sweep(tmp_path, points, plant="evidence_forgotten", finish=False)
+    assert any(complaint.startswith("journal: ") for complaint in lives.complaints)
