@@ -165,8 +165,8 @@ class Gateway:
 
     def __init__(self, news):
         self.news = news
-        self.delivered, self.done, self.unknown, self.unbound = []
-        self.malformed = [], [], [], []
+        self.delivered, self.done, self.unknown, self.malformed = [], [], [], []
+        self.unbound: list[int] = []
         self.history = []
         self.ready = 0
         self.when_ready = lambda: None
