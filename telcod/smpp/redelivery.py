@@ -79,7 +79,7 @@ class Redelivery:
         """Our unbind was answered: every response written before it was read, so none is in doubt.
 
         Returns:
-            The number in the journal up to which everything of the connection is confirmed; 0: no news.
+            The number in the journal up to which all of the connection is confirmed; 0: none.
         """
         records = self._answered.pop(connection, deque())
         for record in records:
