@@ -189,6 +189,14 @@ class Gateway:
         self._notes.note_connection(row)
         self._tell_if_changed(link)
 
+    def on_unbound(self, link: Link, connection: int) -> None:
+        """See `LinkEvents.on_unbound`: after a clean stop no text is in doubt."""
+        number = self.connection_id(link, connection)
+        row = self._rows.get(number)
+        confirmed_seq = self._redelivery.unbound(number)
+        if row is not None and confirmed_seq:
+            self._rows[number] = _replaced(row, confirmed_seq=confirmed_seq)
+
     def on_malformed(self, link: Link, command_id: int, reason: str) -> None:
         """See `LinkEvents.on_malformed`."""
         self._metrics.link(link.name).malformed.inc()

@@ -80,6 +80,9 @@ class LinkEvents(Protocol):
         When it is gone, the unknown submits have been told before.
         """
 
+    def on_unbound(self, link: "Link", connection: int) -> None:
+        """Take it that our unbind was answered: the peer has read all that was written before."""
+
     def on_malformed(self, link: "Link", command_id: int, reason: str) -> None:
         """Take it that the peer sent nonsense; it has been answered.  `reason` is safe to log."""
 
@@ -370,6 +373,7 @@ class Link:
                 self._log_end(connection, "the peer unbound")
             case Unbound():
                 self._log_end(connection, "unbound")
+                self._events.on_unbound(self, connection.number)
             case OutbindTaken():
                 _LOG.info("link.outbind_taken", link=self.name, peer_system_id=event.system_id)
             case _:

@@ -75,6 +75,17 @@ class Redelivery:
                 if record.connection == connection and not record.lost:
                     self._lose(record, now)
 
+    def unbound(self, connection: int) -> int:
+        """Our unbind was answered: every response written before it was read, so none is in doubt.
+
+        Returns:
+            The number in the journal up to which all of the connection is confirmed; 0: none.
+        """
+        records = self._answered.pop(connection, deque())
+        for record in records:
+            self._forget(record)
+        return max((record.seq for record in records), default=0)
+
     def take(self, fingerprint: bytes, connection: int, *, now: float) -> tuple[Record, bool]:
         """Say what an incoming message is.
 

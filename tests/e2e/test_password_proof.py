@@ -187,7 +187,7 @@ async def test_no_password_is_in_anything_that_a_telcod_writes(simulated, tmp_pa
         # The search has looked where texts lie: one that holds no password is kept, and found.
         for path in (books / DATABASE, backup):
             assert b"HELLO X9yes" in path.read_bytes()
-        assert '"level":"debug"' in telcod.said
+        assert '"event":"daemon.started"' in telcod.said
     with World(books / DATABASE) as world:
         hashes = {row.msisdn: row.hash for row in world.store.scan(PAYMENT_PASSWORD)}
     assert set(BURST) <= hashes.keys()

@@ -184,6 +184,19 @@ def test_what_became_stable_just_before_the_connection_went_is_in_no_doubt(world
 
 
 @pytest.mark.rule("SMPP-2")
+def test_after_an_answered_unbind_nothing_is_in_doubt_not_even_after_a_restart(world):
+    number = world.connect(1)
+    world.text(number, "KT")
+    world.text(number, "KT W")
+    world.gateway.on_unbound(world.link, 1)
+    world.disconnect(1)
+    assert world.connections()[number].confirmed_seq == 2
+    again = world.killed()
+    assert again.doubts == 0
+    assert again.text(again.connect(1), "KT W") is False
+
+
+@pytest.mark.rule("SMPP-2")
 def test_after_a_kill_what_was_not_confirmed_is_known_again_and_only_that(world):
     number = world.connect(1)
     world.text(number, "KT")

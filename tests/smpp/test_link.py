@@ -166,6 +166,7 @@ class Gateway:
     def __init__(self, news):
         self.news = news
         self.delivered, self.done, self.unknown, self.malformed = [], [], [], []
+        self.unbound: list[int] = []
         self.history = []
         self.ready = 0
         self.when_ready = lambda: None
@@ -191,6 +192,9 @@ class Gateway:
     def on_connection(self, link, connection, up):
         self.history.append((connection, up))
         self.news.notify()
+
+    def on_unbound(self, link, connection):
+        self.unbound.append(connection)
 
     def on_malformed(self, link, command_id, reason):
         self.malformed.append((command_id, reason))
@@ -713,6 +717,7 @@ class TestStopping:
                 ]
                 assert s.gateway.done == [("a", 0, "x")]
                 assert s.gateway.unknown == []
+                assert s.gateway.unbound == [1]
 
         run(dialogue)
 

@@ -54,6 +54,15 @@ def test_what_was_answered_on_a_connection_that_stayed_up_is_not_in_doubt(eviden
     assert evidence.take(KT, 2, now=STABLE_S)[1] is False
 
 
+def test_an_answered_unbind_confirms_what_was_answered_and_nothing_else(evidence):
+    carried_out(evidence, seq=7)
+    pending, _ = evidence.take(DK, 1, now=0)
+    assert evidence.unbound(1) == 7
+    evidence.connection_down(1, now=0)
+    assert evidence.take(KT, 2, now=1)[1] is False
+    assert evidence.take(DK, 2, now=1) == (pending, True)
+
+
 def test_what_could_not_be_answered_is_in_doubt(evidence):
     record, _ = evidence.take(KT, 1, now=0)
     evidence.connection_down(1, now=1)
