@@ -92,8 +92,7 @@ class AgiServer:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def run(self) -> None:
-        """Serve until `stop`; what is being said then is cut off, and its dialplan ends the call.
-        """
+        """Serve until `stop`; what is being said then is cut off, and its dialplan ends the call."""
         if self._server is None:
             raise RuntimeError("bind() comes first")
         try:

@@ -133,6 +133,4 @@ def _literal(value: object) -> str:
 
 
 def _written(root: ET.Element) -> str:
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
-    )
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"

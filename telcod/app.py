@@ -20,6 +20,7 @@ import uvloop
 
 import handlers
 import ivr.http
+import ivr.shortcut
 import ivr.voicexml_routes
 from ivr.agi import AgiServer
 from ivr.agi_scripts import Service
@@ -160,6 +161,7 @@ class Daemon:
                     *ivr.http.ROUTES,
                     *ivr.voicexml_routes.routes(self.settings.file("prompts")),
                 ),
+                shortcut=ivr.shortcut.Shortcut,
             )
             self.web.bind()
             self.agi = await self._bind_agi()

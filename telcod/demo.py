@@ -1,8 +1,10 @@
-"""telcod to play with: everything on loopback, an embedded database, a simulated SMSC (CLI-2).
+"""telcod to play with: everything on loopback, an embedded database, a simulated SMSC and a
+simulated voice platform (CLI-2).
 
-What is typed on the terminal goes as a text through the simulated SMSC, over SMPP, through the books and back; nothing
-here takes a short cut.  `check_demo` does the same with a fixed conversation, compares every answer, proves the books and says
-whether all is as it must be (`scripts/run --check`).
+What is typed on the terminal goes as a text through the simulated SMSC, over SMPP, or as a call
+through the voice platform, over HTTP, through the books and back; nothing here takes a short cut.
+`check_demo` does the same with a fixed conversation and fixed calls, compares every answer, proves
+the books and says whether all is as it must be (`scripts/run --check`).
 """
 
 import asyncio
@@ -23,15 +25,18 @@ from telcod import log
 from telcod.app import Daemon
 from telcod.billing.accounts import account_name
 from telcod.check import check_books
+from telcod.demo_calls import DIALS, DIALS_WORD, hold_calls, place_call, voice_platform
 from telcod.msisdn import Msisdn, national
 from telcod.rows import ACCOUNT, ENTRY, SUBSCRIBER
 from telcod.settings import Settings, load
+from telcod.simulator.ivr import SimulatedIvr
 from telcod.simulator.smsc import SimulatedSmsc
 from telcod.storage.sqlite import SqliteStore
 from telcod.text import local_time, money
 from telcod.types import Channel, Request
 
 ANSWER_WAIT_S: Final = 15.0
+DEMO_WAIT_S: Final = 30.0 * 86_400
 
 CONFIG: Final = """
 [store]
@@ -81,7 +86,9 @@ CONVERSATION: Final = (
     Line("0903000001", "1566", "DK", "dung thu"),
     Line("0903000001", "1566", "KT", "dung thu mien phi"),
     Line("0903000001", "1566", "W 0903000002", "Da them vao whitelist: 0903000002"),
-    Line("0903000002", "1566", "b 0903000003, 0912345678", "Khong phai thue bao MobiFone: 0912345678"),
+    Line(
+        "0903000002", "1566", "b 0903000003, 0912345678", "Khong phai thue bao MobiFone: 0912345678"
+    ),
     Line("0903000002", "1566", "Đăng ký 7", "mien phi dung thu"),
     Line("0903000002", "1566", "HUY", "Quy khach da huy goi tuan"),
     Line("0903000002", "1566", "DK7", "gia 5.000d"),
@@ -134,7 +141,11 @@ def _settings(folder: Path, smpp_port: int, http_port: int) -> Settings:
 
 
 async def _start(
-    folder: Path, smsc: SimulatedSmsc, port: int, told: Callable[[str], None], group: asyncio.TaskGroup
+    folder: Path,
+    smsc: SimulatedSmsc,
+    port: int,
+    told: Callable[[str], None],
+    group: asyncio.TaskGroup,
 ) -> tuple[Daemon, asyncio.Event]:
     daemon = Daemon(_settings(folder, smsc.port, port), told=told)
     stop = asyncio.Event()
@@ -172,8 +183,9 @@ async def _demo(folder: Path, port: int, *, open_page: bool) -> None:
             transport, _ = await loop.connect_read_pipe(
                 lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
             )
-            typing = group.create_task(_type(lines, smsc, console), name="typing")
-            await stop.wait()
+            async with await voice_platform(daemon) as ivr:
+                typing = group.create_task(_type(lines, smsc, ivr, console), name="typing")
+                await stop.wait()
             for task in (printer, typing):
                 task.cancel()
             transport.close()
@@ -188,13 +200,20 @@ def _introduce(console: Console, smpp_port: int) -> None:
     console.print(table)
     console.print(f"A simulated SMSC listens on 127.0.0.1:{smpp_port}; telcod is bound to it.")
     console.print("Type a number, a short code and a text, then Enter; for instance:", markup=False)
-    console.print("  0903000001 1566 DK\n  0903000004 9223 MK abc123\nCtrl-C ends.")
+    console.print("  0903000001 1566 DK\n  0903000004 9223 MK abc123")
+    console.print("A call, and what the called one does (a key, silence, hangup, busy ...):")
+    console.print("  0903000001 dials 15660903000002 1\nCtrl-C ends.")
 
 
-async def _type(lines: asyncio.StreamReader, smsc: SimulatedSmsc, console: Console) -> None:
+async def _type(
+    lines: asyncio.StreamReader, smsc: SimulatedSmsc, ivr: SimulatedIvr, console: Console
+) -> None:
     while raw := await lines.readline():
         words = raw.decode(errors="replace").strip().split(" ", 2)
         if words == [""]:
+            continue
+        if len(words) > 2 and words[1] == DIALS_WORD:
+            await place_call([*words[:2], *words[2].split()], ivr, console)
             continue
         if len(words) < 2 or not all(word.isdigit() for word in words[:2]):
             console.print("a number, a short code, a text: 0903000001 1566 DK", markup=False)
@@ -209,23 +228,34 @@ async def _type(lines: asyncio.StreamReader, smsc: SimulatedSmsc, console: Conso
 async def _print_answers(smsc: SimulatedSmsc, console: Console) -> None:
     seen: dict[str, int] = {}
     while True:
-        known = {submitted.destination for submitted in smsc.submitted}
+        known = {str(submitted.fields["destination_addr"]) for submitted in smsc.submitted}
         for number in sorted(known):
             for text in smsc.texts_to(number)[seen.get(number, 0) :]:
                 console.print(f"  to 0{number[2:]}: {text}", markup=False, highlight=False)
                 seen[number] = seen.get(number, 0) + 1
-        count = len(smsc.submitted)
-        await smsc.wait_until(lambda count=count: len(smsc.submitted) > count, "a text", wait_s=None)
+        await smsc.wait_until(_more_than(smsc, len(smsc.submitted)), "a text", wait_s=DEMO_WAIT_S)
+
+
+def _more_than(smsc: SimulatedSmsc, count: int) -> Callable[[], bool]:
+    return lambda: len(smsc.submitted) > count
 
 
 async def _converse(folder: Path, console: Console) -> list[str]:
-    """Hold the fixed conversation over SMPP; what was not as it must be."""
+    """Hold the fixed conversation over SMPP, and the calls; what was not as it must be."""
     faults: list[str] = []
     with _log_to(folder):
         async with SimulatedSmsc() as smsc, asyncio.TaskGroup() as group:
-            _, stop = await _start(folder, smsc, 0, lambda line: console.print(line, markup=False), group)
+            daemon, stop = await _start(
+                folder, smsc, 0, lambda line: console.print(line, markup=False), group
+            )
             for line in CONVERSATION:
                 faults += await _exchange(line, smsc, console)
+            payer = _international(DIALS[1].dialled.removeprefix("1566"))
+            before = len(smsc.texts_to(payer))
+            async with await voice_platform(daemon) as ivr:
+                faults += await hold_calls(ivr, DIALS, console)
+            receipt = (await smsc.wait_text(payer, before + 1, wait_s=ANSWER_WAIT_S))[before]
+            console.print(f"{payer} < {receipt}", markup=False, highlight=False)
             stop.set()
     written = (folder / "log").read_text()
     if "abc123" in written.lower():
@@ -284,12 +314,15 @@ def _prove(path: Path, console: Console) -> list[str]:
 
 
 def _expect(store: SqliteStore) -> Sequence[str]:
-    """What the conversation must have left: one package charged, once."""
+    """What the conversation must have left: one package and two calls charged, once."""
     charged = [entry for entry in store.scan(ENTRY) if entry.kind == "package.week"]
     subscribers = sum(1 for _ in store.scan(SUBSCRIBER))
     faults = []
     if [entry.amount for entry in charged] != [5_000]:
         faults.append(f"the week package was charged {len(charged)} times")
+    talked = sorted(entry.amount for entry in store.scan(ENTRY) if entry.kind == "call")
+    if talked != sorted(dial.charged_vnd for dial in DIALS if dial.charged_vnd):
+        faults.append(f"calls were charged {talked}")
     if subscribers != len(PEOPLE):
         faults.append(f"{subscribers} subscribers instead of {len(PEOPLE)}")
     return faults

@@ -339,7 +339,9 @@ class Batcher:
         route = self._routes.get(f"{done.kind}.outcome")
         if route is None:
             return
-        request = Request(route.name, args=(str(done.mo), str(int(done.state))), channel=Channel.CLOCK)
+        request = Request(
+            route.name, args=(str(done.mo), str(int(done.state))), channel=Channel.CLOCK
+        )
         mark = tx.mark()
         try:
             route.handler(request, tx)
