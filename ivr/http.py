@@ -38,6 +38,7 @@ from telcod.types import Answer, Request
 from telcod.web.auth import SCOPES, Caller
 from telcod.web.gate import note
 from telcod.web.open_routes import backend_of
+from telcod.web.ports import Backend
 from telcod.web.problems import MEDIA_TYPE, PROBLEMS, Problem
 from telcod.web.scopes import Scope
 from telcod.web.staff_requests import Refused, checked
@@ -108,7 +109,8 @@ class _FlatOperation(Operation):
 
 
 CallId = Annotated[str, PathParameter(description="The platform's own id of the call.")]
-_FOR_PLATFORMS: Final = {SCOPES: (Scope.IVR, Scope.ADMIN)}
+PLATFORMS: Final = (Scope.IVR, Scope.ADMIN)
+_FOR_PLATFORMS: Final = {SCOPES: PLATFORMS}
 _COMMON: Final[dict[str, Any]] = {
     "tags": ["ivr"],
     "opt": _FOR_PLATFORMS,
@@ -130,8 +132,7 @@ async def offer(request: FlatRequest, data: JSONBody[Offer]) -> CallAnswer:
 
     The same id again is told what stands.
     """
-    number = backend_of(request).parse_number(data.caller)
-    caller = 0 if isinstance(number, NumberError) else number
+    caller = caller_of(backend_of(request), data)
     said = request_of(lambda: calls.offer(data, platform=request.auth.name, caller=caller))
     return await decided(request, said)
 
@@ -201,6 +202,12 @@ async def show_nothing() -> None:
 ROUTES: Final = (offer, consent, answered, progress, ended, show, report_nothing, show_nothing)
 
 
+def caller_of(backend: Backend, said: Offer) -> int:
+    """A as a number; 0 when the address is none of this country's."""
+    number = backend.parse_number(said.caller)
+    return 0 if isinstance(number, NumberError) else number
+
+
 def request_of(make: Callable[[], Request]) -> Request:
     """What the platform said as a request.
 
@@ -215,36 +222,54 @@ def request_of(make: Callable[[], Request]) -> Request:
 
 
 async def decided(request: HttpRequest[Any, Caller, Any], said: Request) -> CallAnswer:
-    """What is to be done with the call; a refusal when nobody can say so in time."""
-    try:
-        answer = _passed(await _carried_out(request, said))
-    except (Refused, KeyReused):
-        raise
-    except TelcodError as error:
-        note(request.scope, action="refuse", reason=str(error))
-        return calls.safe_refusal(backend_of(request).prompts)
-    decided = msgspec.convert(answer, CallAnswer)
-    note(request.scope, action=decided.action, reason=decided.reason)
-    return decided
+    """See `decide`."""
+    wait_s = request.app.state.limits.answer_wait_s
+    return await decide(backend_of(request), said, request.scope, wait_s=wait_s)
 
 
 async def _told(request: FlatRequest, said: Request, shape: type[T]) -> T:
-    return msgspec.convert(_passed(await _carried_out(request, said)), shape)
+    wait_s = request.app.state.limits.answer_wait_s
+    return await tell(backend_of(request), said, request.scope, shape, wait_s=wait_s)
 
 
-async def _carried_out(request: HttpRequest[Any, Caller, Any], said: Request) -> Answer:
-    """Let the books answer, but not for ever.
+async def decide(backend: Backend, said: Request, scope: Any, *, wait_s: float) -> CallAnswer:
+    """What is to be done with the call; a refusal when nobody can say so in time.
+
+    Args:
+        backend: The daemon.
+        said: What the platform said.
+        scope: The HTTP request's, for its line in the log.
+        wait_s: How long the books may take, in seconds.
 
     Raises:
+        Refused: The call is unknown, over, or not so far.
+    """
+    try:
+        told = await tell(backend, said, scope, CallAnswer, wait_s=wait_s)
+    except (Refused, KeyReused):
+        raise
+    except TelcodError as error:
+        note(scope, action="refuse", reason=str(error))
+        return calls.safe_refusal(backend.prompts)
+    note(scope, action=told.action, reason=told.reason)
+    return told
+
+
+async def tell(backend: Backend, said: Request, scope: Any, shape: type[T], *, wait_s: float) -> T:
+    """Let the books answer, but not for ever.  Arguments as for `decide`.
+
+    Raises:
+        Refused: The call is unknown, over, or not so far.
         Unavailable: They have not in time; what they do later stands, and supervision ends it.
     """
-    note(request.scope, call=said.args[0])
+    note(scope, call=said.args[0])
     try:
-        async with asyncio.timeout(request.app.state.limits.answer_wait_s):
-            return await backend_of(request).submit(said)
+        async with asyncio.timeout(wait_s):
+            answer = await backend.submit(said)
     except TimeoutError as error:
         what_to_do = "Send the same again in a moment."
         raise Unavailable("the books did not answer in time", what_to_do=what_to_do) from error
+    return msgspec.convert(_passed(answer), shape)
 
 
 def _passed(answer: Answer) -> Any:

@@ -20,6 +20,7 @@ import uvloop
 
 import handlers
 import ivr.http
+import ivr.shortcut
 import ivr.voicexml_routes
 from handlers.daemon import changed_tariffs
 from ivr.agi import AgiServer
@@ -168,6 +169,7 @@ class Daemon:
                     *ivr.http.ROUTES,
                     *ivr.voicexml_routes.routes(self.settings.file("prompts")),
                 ),
+                shortcut=ivr.shortcut.Shortcut,
             )
             self.web.bind()
             self.agi = await self._bind_agi()

@@ -1,9 +1,10 @@
-"""telcod to play with: everything on loopback, an embedded database, a simulated SMSC (CLI-2).
+"""telcod to play with: everything on loopback, an embedded database, a simulated SMSC and a
+simulated voice platform (CLI-2).
 
-What is typed on the terminal goes as a text through the simulated SMSC, over SMPP, through the
-books and back; nothing here takes a short cut.  `check_demo` does the same with a fixed
-conversation, compares every answer, proves the books and says whether all is as it must be
-(`scripts/run --check`).
+What is typed on the terminal goes as a text through the simulated SMSC, over SMPP, or as a call
+through the voice platform, over HTTP, through the books and back; nothing here takes a short cut.
+`check_demo` does the same with a fixed conversation and fixed calls, compares every answer, proves
+the books and says whether all is as it must be (`scripts/run --check`).
 """
 
 import asyncio
@@ -24,9 +25,11 @@ from telcod import log
 from telcod.app import Daemon
 from telcod.billing.accounts import account_name
 from telcod.check import check_books
+from telcod.demo_calls import DIALS, DIALS_WORD, hold_calls, place_call, voice_platform
 from telcod.msisdn import Msisdn, national
 from telcod.rows import ACCOUNT, ENTRY, SUBSCRIBER
 from telcod.settings import Settings, load
+from telcod.simulator.ivr import SimulatedIvr
 from telcod.simulator.smsc import SimulatedSmsc
 from telcod.storage.sqlite import SqliteStore
 from telcod.text import local_time, money
@@ -180,8 +183,9 @@ async def _demo(folder: Path, port: int, *, open_page: bool) -> None:
             transport, _ = await loop.connect_read_pipe(
                 lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
             )
-            typing = group.create_task(_type(lines, smsc, console), name="typing")
-            await stop.wait()
+            async with await voice_platform(daemon) as ivr:
+                typing = group.create_task(_type(lines, smsc, ivr, console), name="typing")
+                await stop.wait()
             for task in (printer, typing):
                 task.cancel()
             transport.close()
@@ -196,13 +200,20 @@ def _introduce(console: Console, smpp_port: int) -> None:
     console.print(table)
     console.print(f"A simulated SMSC listens on 127.0.0.1:{smpp_port}; telcod is bound to it.")
     console.print("Type a number, a short code and a text, then Enter; for instance:", markup=False)
-    console.print("  0903000001 1566 DK\n  0903000004 9223 MK abc123\nCtrl-C ends.")
+    console.print("  0903000001 1566 DK\n  0903000004 9223 MK abc123")
+    console.print("A call, and what the called one does (a key, silence, hangup, busy ...):")
+    console.print("  0903000001 dials 15660903000002 1\nCtrl-C ends.")
 
 
-async def _type(lines: asyncio.StreamReader, smsc: SimulatedSmsc, console: Console) -> None:
+async def _type(
+    lines: asyncio.StreamReader, smsc: SimulatedSmsc, ivr: SimulatedIvr, console: Console
+) -> None:
     while raw := await lines.readline():
         words = raw.decode(errors="replace").strip().split(" ", 2)
         if words == [""]:
+            continue
+        if len(words) > 2 and words[1] == DIALS_WORD:
+            await place_call([*words[:2], *words[2].split()], ivr, console)
             continue
         if len(words) < 2 or not all(word.isdigit() for word in words[:2]):
             console.print("a number, a short code, a text: 0903000001 1566 DK", markup=False)
@@ -230,15 +241,21 @@ def _more_than(smsc: SimulatedSmsc, count: int) -> Callable[[], bool]:
 
 
 async def _converse(folder: Path, console: Console) -> list[str]:
-    """Hold the fixed conversation over SMPP; what was not as it must be."""
+    """Hold the fixed conversation over SMPP, and the calls; what was not as it must be."""
     faults: list[str] = []
     with _log_to(folder):
         async with SimulatedSmsc() as smsc, asyncio.TaskGroup() as group:
-            _, stop = await _start(
+            daemon, stop = await _start(
                 folder, smsc, 0, lambda line: console.print(line, markup=False), group
             )
             for line in CONVERSATION:
                 faults += await _exchange(line, smsc, console)
+            payer = _international(DIALS[1].dialled.removeprefix("1566"))
+            before = len(smsc.texts_to(payer))
+            async with await voice_platform(daemon) as ivr:
+                faults += await hold_calls(ivr, DIALS, console)
+            receipt = (await smsc.wait_text(payer, before + 1, wait_s=ANSWER_WAIT_S))[before]
+            console.print(f"{payer} < {receipt}", markup=False, highlight=False)
             stop.set()
     written = (folder / "log").read_text()
     if "abc123" in written.lower():
@@ -297,12 +314,15 @@ def _prove(path: Path, console: Console) -> list[str]:
 
 
 def _expect(store: SqliteStore) -> Sequence[str]:
-    """What the conversation must have left: one package charged, once."""
+    """What the conversation must have left: one package and two calls charged, once."""
     charged = [entry for entry in store.scan(ENTRY) if entry.kind == "package.week"]
     subscribers = sum(1 for _ in store.scan(SUBSCRIBER))
     faults = []
     if [entry.amount for entry in charged] != [5_000]:
         faults.append(f"the week package was charged {len(charged)} times")
+    talked = sorted(entry.amount for entry in store.scan(ENTRY) if entry.kind == "call")
+    if talked != sorted(dial.charged_vnd for dial in DIALS if dial.charged_vnd):
+        faults.append(f"calls were charged {talked}")
     if subscribers != len(PEOPLE):
         faults.append(f"{subscribers} subscribers instead of {len(PEOPLE)}")
     return faults

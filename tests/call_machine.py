@@ -4,7 +4,7 @@ from two platforms, aimed at the seconds, moments and amounts where mistakes liv
 
 from collections import Counter
 from itertools import count
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 import structlog
@@ -16,7 +16,7 @@ from telcod.days import DAY_MS, HOUR_MS, MINUTE_MS
 from telcod.rows import ASKING, CALL, ENTRY, HOLD, OUTBOX_SMS, SUBSCRIPTION, PackageStatus
 from tests.call_model import SECOND_MS, CallModel, Setting, Terms
 from tests.call_world import CallWorld, call_request, dialled, rules_of_calls
-from tests.service_model import Person
+from tests.service_model import PRICE_VND, Person
 from tests.world import START_MS
 
 A, B, C, D = 84903000001, 84903000002, 84903000003, 84903000004  # C is postpaid.
@@ -30,9 +30,10 @@ OPS = ("offer", "offer", "dial", "consent", "consent", "answered", "progress", "
 # Prices change while people talk; for a while talk is free.
 TERMS = (
     Terms("2018-09-15", 0, 1_500, 6),
-    Terms("uneven", START_MS + 2 * HOUR_MS, 1_000, 7),
-    Terms("free", START_MS + 8 * HOUR_MS, 0, 6),
-    Terms("dear", START_MS + 14 * HOUR_MS, 4_999, 1),
+    Terms("uneven", START_MS + 12 * HOUR_MS, 1_000, 7),
+    Terms("free", START_MS + 3 * DAY_MS, 0, 6),
+    Terms("dear", START_MS + 4 * DAY_MS, 4_999, 1),
+    Terms("again", START_MS + 8 * DAY_MS, 1_500, 6),
 )
 BALANCES = (149, 150, 175, 325, 1_500, 3_000, 20_000, 40_000, 40_000)
 REACTIONS = ("silence", "silence", "hangup", "no_answer", "busy", "voicemail")
@@ -42,7 +43,10 @@ people = st.sampled_from(PEOPLE)
 prepaid = st.sampled_from(PREPAID)
 anybody = st.sampled_from((*PREPAID, *PEOPLE, STRANGER))
 off_by = st.integers(-1, 1)
-pairs = st.sampled_from([*((a, b) for a in PREPAID for b in PREPAID if a != b), (A, A)])
+COUPLES = tuple((a, b) for a in PREPAID for b in PREPAID if a != b)
+couples = st.sampled_from(COUPLES)
+pairs = st.sampled_from((*COUPLES, (A, A)))
+no_answers = st.sampled_from((("silence", ""), ("silence", ""), ("digit", "5"), ("digit", "")))
 seconds_of_talk = st.one_of(
     st.sampled_from((0, 1, 5, 6, 7, 8, 20, 50, 60, 10**9)), st.integers(0, 70)
 )
@@ -77,7 +81,7 @@ class CallMachine(RuleBasedStateMachine):
         super().__init__()
         self._quiet = structlog.testing.capture_logs()
         self._quiet.__enter__()
-        self.world = None
+        self.world: Any = None
 
     def teardown(self):
         if self.world is not None:
@@ -132,39 +136,52 @@ class CallMachine(RuleBasedStateMachine):
 
     @rule(pair=pairs, digit=st.sampled_from(("1", "1", "3")), talks=st.booleans())
     def a_call_is_agreed_to(self, pair, digit, talks):
-        key = self._connect(*pair, digit)
+        if digit == "3":
+            self._text(pair[1], "DK")
+        key = self._connect(pair[0], pair[1], digit)
         if talks:
             self._happen((key, "answered", (0,)))
 
     @rule(
-        payer=prepaid,
-        talked=st.lists(st.integers(0, 70), min_size=1, max_size=4),
+        pair=couples,
+        talked=st.lists(seconds_of_talk, min_size=1, max_size=4),
+        end_s=seconds_of_talk,
         order=st.randoms(use_true_random=False),
-        ends=st.booleans(),
     )
-    def reports_come_in_any_order(self, payer, talked, order, ends):
-        """And the end may come between them."""
-        key = self._connect(self._other(payer), payer, "1")
-        events = [(key, "answered", (0,)), *((key, "progress", (used_s,)) for used_s in talked)]
-        if ends:
-            events.append((key, "ended", (max(talked), 0)))
-        order.shuffle(events)
+    def reports_come_in_any_order(self, pair, talked, end_s, order):
+        """The end between them, and the answer after it."""
+        key = self._ask(*pair)
+        self._happen((key, "consent", ("digit", "1")))
+        reports = [(key, "progress", (used_s,)) for used_s in talked]
+        events = [*reports, (key, "answered", (0,)), (key, "ended", (end_s, 0))]
+        if order.random() < 0.5:  # Only the reports, or everything.
+            order.shuffle(events)
         for event in events:
             self._happen(event)
 
-    @rule(payer=prepaid, seconds=st.sampled_from((1, 6, 7, 20, 50)), off_by_vnd=off_by)
-    def a_call_at_the_edge_of_the_balance(self, payer, seconds, off_by_vnd):
+    @rule(pair=couples, seconds=st.sampled_from((1, 6, 7, 20, 50)), off_by_vnd=off_by)
+    def a_call_at_the_edge_of_the_balance(self, pair, seconds, off_by_vnd):
         """Who has just so much money for so many seconds, or one đồng less or more."""
-        self._top_up_to(payer, self.model.terms_now().price(seconds) + off_by_vnd)
-        self._connect(self._other(payer), payer, "1")
+        price_vnd = self.model.terms_now().price(seconds)
+        self._bring_spendable_to(pair[1], max(0, price_vnd + off_by_vnd))
+        key = self._connect(*pair, "1")
+        self._happen((key, "progress", (seconds,)), (key, "ended", (seconds + 1, 0)))
 
-    @rule(payer=prepaid, first_s=st.integers(0, 60), second_s=st.integers(0, 60))
-    def two_callers_on_one_balance(self, payer, first_s, second_s):
+    @rule(
+        pair=couples,
+        seconds=st.integers(14, 40),
+        first_s=st.integers(0, 60),
+        second_s=st.integers(0, 60),
+    )
+    def two_callers_on_one_balance(self, pair, seconds, first_s, second_s):
         """Both talk, both ask for more, and together never exceed it."""
-        keys = [self._connect(caller, payer, "1") for caller in PREPAID if caller != payer]
+        first, payer = pair
+        (second,) = (caller for caller in PREPAID if caller not in pair)
+        keys = [self._talk(first, payer), self._talk(second, payer)]
+        self._bring_spendable_to(payer, self.model.terms_now().price(seconds))
         for used_s, more_s in ((first_s, second_s), (second_s, first_s)):
             self._happen((keys[0], "progress", (used_s,)), (keys[1], "progress", (more_s,)))
-        self._happen((keys[1], "ended", (second_s, 0)))
+        self._happen((keys[1], "ended", (second_s, 0)), (keys[0], "progress", (60,)))
 
     @rule(payer=prepaid)
     def two_callers_ask_at_once(self, payer):
@@ -186,8 +203,9 @@ class CallMachine(RuleBasedStateMachine):
             self._happen((key, "consent", reaction))
             self._pass(later_ms)
 
-    @rule(pair=pairs, times=st.integers(3, 12))
+    @rule(pair=couples, times=st.sampled_from((3, 10, 13)))
     def somebody_asks_too_often(self, pair, times):
+        self._happen((self._ask(*pair), "ended", (0, 0)))
         for _ in range(times):
             key = self._new_key()
             self._happen((key, "offer", pair), (key, "ended", (0, 0)))
@@ -206,13 +224,79 @@ class CallMachine(RuleBasedStateMachine):
         at_ms = self.model.calls[key].answered_ms + seconds * SECOND_MS + ms
         self._happen((key, "ended", (-1, at_ms)))
 
-    @precondition(lambda self: self._of("asking"))
-    @rule(data=st.data(), off_by_ms=off_by, digit=st.sampled_from(DIGITS))
-    def an_answer_at_the_edge_of_its_deadline(self, data, off_by_ms, digit):
+    @rule(pair=couples, digit=st.sampled_from(DIGITS), off_by_ms=off_by)
+    def an_answer_at_the_edge_of_its_deadline(self, pair, digit, off_by_ms):
         """While the clock's work is behind: the handler itself must know that it is too late."""
-        key = data.draw(st.sampled_from(self._of("asking")))
-        self._stand_still(max(0, self.model.calls[key].due_ms + off_by_ms - self.model.now_ms))
+        key = self._ask(*pair)
+        self._stand_still(self.model.calls[key].due_ms + off_by_ms - self.model.now_ms)
         self._happen((key, "consent", ("digit", digit)))
+
+    @rule(pair=couples, no_answer=no_answers, times=st.integers(2, 4), digit=st.sampled_from("123"))
+    def the_question_is_put_until_it_is_enough(self, pair, no_answer, times, digit):
+        key = self._ask(*pair)
+        for _ in range(times):
+            self._happen((key, "consent", no_answer))
+        self._happen((key, "consent", ("digit", digit)))
+
+    @rule(
+        pair=couples,
+        kind=st.sampled_from(("white", "black")),
+        package=st.sampled_from(("DK", "DK", "HUY", "fails")),
+        op=st.sampled_from(("offer", "offer", "offer", "dial")),
+    )
+    def a_listed_caller_calls(self, pair, kind, package, op):
+        """With a package that works, has ended, or could not be renewed."""
+        caller, payer = pair
+        self._happen((self._ask(*pair), "ended", (0, 0)))
+        if not self.model.people[payer].package:
+            self._text(payer, "DK")
+        self._list(payer, kind, caller)
+        if package == "HUY":
+            self._text(payer, "HUY")
+        elif package == "fails":
+            self._set_state(payer, "suspended")
+            self._pass(7 * DAY_MS)
+            self._set_state(payer, "active")
+        self._happen((self._new_key(), op, pair))
+
+    @rule(pair=couples, digit=st.sampled_from("1344"), leaver=st.sampled_from((0, 1, 1)))
+    def a_number_is_closed_while_it_is_asked(self, pair, digit, leaver):
+        key = self._ask(*pair)
+        self._set_state(pair[leaver], "closed")
+        self._happen((key, "consent", ("digit", digit)))
+
+    @rule(
+        pair=couples,
+        leaver=st.sampled_from((0, 1, 1)),
+        state=st.sampled_from(("suspended", "out_of_money", "closed")),
+        comes_back=st.booleans(),
+    )
+    def somebody_is_barred_in_mid_call(self, pair, leaver, state, comes_back):
+        """What was granted may still be talked; who is barred promises no more."""
+        key = self._talk(*pair)
+        granted_s = self.model.calls[key].granted_s
+        self._set_state(pair[leaver], state)
+        self._happen((key, "progress", (granted_s - 1,)))
+        if comes_back:
+            self._set_state(pair[leaver], "active")
+        self._happen((key, "progress", (granted_s,)), (key, "ended", (granted_s + 1, 0)))
+
+    @rule(
+        pair=couples,
+        reported_s=seconds_of_talk,
+        late_s=seconds_of_talk,
+        drained=st.booleans(),
+        times=st.integers(1, 2),
+    )
+    def an_end_is_lost_and_comes_late(self, pair, reported_s, late_s, drained, times):
+        key = self._talk(*pair)
+        self._happen((key, "progress", (reported_s,)))
+        self._pass(10 * MINUTE_MS)
+        assert self.model.calls[key].suspect
+        if drained:
+            self._text(pair[1], "DK7")
+        for _ in range(times):
+            self._happen((key, "ended", (late_s, 0)))
 
     @precondition(lambda self: any(call.suspect for call in self.model.calls.values()))
     @rule(data=st.data(), used_s=st.integers(0, 70), spend=st.booleans())
@@ -235,9 +319,7 @@ class CallMachine(RuleBasedStateMachine):
 
     @rule(number=prepaid, other=prepaid, kind=st.sampled_from(("white", "white", "black")))
     def list_somebody(self, number, other, kind):
-        letter = {"white": "W", "black": "B"}[kind]
-        expected = self.model.nobody(number) or self.model.add(number, kind, [other])
-        assert self.world.text(number, f"{letter} {other}").outcome == expected
+        self._list(number, kind, other)
 
     @rule(
         number=people,
@@ -246,7 +328,7 @@ class CallMachine(RuleBasedStateMachine):
         ),
     )
     def set_state(self, number, state):
-        assert self.world.set_state(number, state).outcome == self.model.set_state(number, state)
+        self._set_state(number, state)
 
     @rule(
         ms=st.sampled_from(
@@ -272,6 +354,17 @@ class CallMachine(RuleBasedStateMachine):
         package = self.model.people[number].package
         if package:
             self._pass(max(0, package.due_ms + off_by_ms - self.model.now_ms))
+
+    @precondition(lambda self: self.model.now_ms < TERMS[-1].from_ms)
+    @rule(pair=couples, before_s=st.sampled_from((1, 20)), used_s=st.integers(1, 60))
+    def prices_change_in_mid_call(self, pair, before_s, used_s):
+        change_ms = next(each.from_ms for each in TERMS if each.from_ms > self.model.now_ms)
+        self._happen((self._ask(*pair), "ended", (0, 0)))
+        ready_ms = change_ms - before_s * SECOND_MS
+        self._pass(max(0, ready_ms - self.model.now_ms))
+        key = self._talk(*pair)
+        self._pass(before_s * SECOND_MS)
+        self._happen((key, "progress", (before_s,)), (key, "ended", (used_s, 0)))
 
     @rule(ms=st.sampled_from((MINUTE_MS, 10 * MINUTE_MS, HOUR_MS)))
     def the_clocks_work_falls_behind(self, ms):
@@ -361,6 +454,35 @@ class CallMachine(RuleBasedStateMachine):
         self._happen((key, "offer", (caller, payer)), (key, "consent", ("digit", digit)))
         return key
 
+    def _ask(self, caller, payer):
+        """A question that is put for certain: nothing else is in the way."""
+        for number in (caller, payer):
+            self._set_state(number, "active")
+        kind = self.model.people[payer].lists.get(caller)
+        if kind:
+            letter = {"white": "W", "black": "B"}[kind]
+            expected = self.model.remove(payer, kind, [caller])
+            assert self.world.text(payer, f"XOA{letter} {caller}").outcome == expected
+        if self.model.asks_too_often(caller, payer):
+            self._pass(DAY_MS)
+        if any(call.payer == payer for call in map(self.model.calls.get, self._of("asking"))):
+            self._pass(5 * MINUTE_MS)
+        self._top_up_to(payer, 6_000)
+        key = self._new_key()
+        self._happen((key, "offer", (caller, payer)))
+        assert self.model.calls[key].state == "asking"
+        return key
+
+    def _talk(self, caller, payer):
+        """A call that is answered for certain."""
+        key = self._ask(caller, payer)
+        self._happen((key, "consent", ("digit", "1")), (key, "answered", (0,)))
+        assert self.model.calls[key].state == "talking"
+        return key
+
+    def _set_state(self, number, state):
+        assert self.world.set_state(number, state).outcome == self.model.set_state(number, state)
+
     def _text(self, number, text):
         if text == "HUY":
             expected = self.model.nobody(number) or self.model.cancel(number)
@@ -368,6 +490,11 @@ class CallMachine(RuleBasedStateMachine):
             name = {"DK": "day", "DK7": "week"}[text]
             expected = self.model.nobody(number) or self.model.register(number, name)
         assert self.world.text(number, text).outcome == expected
+
+    def _list(self, number, kind, other):
+        letter = {"white": "W", "black": "B"}[kind]
+        expected = self.model.nobody(number) or self.model.add(number, kind, [other])
+        assert self.world.text(number, f"{letter} {other}").outcome == expected
 
     def _top_up(self, number, amount_vnd):
         expected = self.model.topup(number, amount_vnd)
@@ -377,6 +504,23 @@ class CallMachine(RuleBasedStateMachine):
         missing_vnd = wanted_vnd - self.model.spendable(number)
         if missing_vnd > 0:
             self._top_up(number, missing_vnd)
+
+    def _bring_spendable_to(self, number, wanted_vnd):
+        """By packages that are cancelled at once, as long as there is too much."""
+        self._set_state(number, "active")
+        self._text(number, "HUY")
+        if not self.model.people[number].trial_used:
+            self._text(number, "DK")
+            self._text(number, "HUY")
+        uneven_vnd = (wanted_vnd - self.model.spendable(number)) % PRICE_VND["day"]
+        if uneven_vnd:
+            self._top_up(number, uneven_vnd)
+        while self.model.spendable(number) > wanted_vnd:
+            far = self.model.spendable(number) >= wanted_vnd + PRICE_VND["week"]
+            self._text(number, "DK7" if far else "DK")
+            self._text(number, "HUY")
+        self._top_up_to(number, wanted_vnd)
+        assert self.model.spendable(number) == wanted_vnd
 
     def _pass(self, ms):
         self.world.pass_time(ms)
@@ -397,7 +541,8 @@ class CallMachine(RuleBasedStateMachine):
     def every_call_stands_as_the_model_says(self):
         for row in self.world.store.scan(CALL):
             platform, _, call_id = row.id.partition(":")
-            call = self.model.calls[platform, call_id]
+            call = self.model.calls.get((platform, call_id))
+            assert call is not None, row
             assert (row.state, row.reason, row.granted_s, row.used_s, row.due_at) == (
                 call.state,
                 call.reason,

@@ -179,9 +179,7 @@ class CallModel(Model):
         listed = self.people[payer].lists.get(caller)
         if listed == "black":
             return self.refuse(call, "blacklisted")
-        lately = [row for row in self.asked if row[0] > self.now_ms - DAY_MS and row[1] == caller]
-        of_pair = [row for row in lately if row[2] == payer]
-        if len(of_pair) >= self.setting.per_pair_max or len(lately) >= self.setting.per_caller_max:
+        if self.asks_too_often(caller, payer):
             return self.refuse(call, "too_often")
         if self.spendable(payer) < call.terms.price(1):
             return self.refuse(call, "no_money")
@@ -295,6 +293,12 @@ class CallModel(Model):
         if b is None or b.kind != "prepaid" or b.state != "active":
             return "payer_not_served"
         return "own_number" if caller == payer else ""
+
+    def asks_too_often(self, caller, payer):
+        lately = [row for row in self.asked if row[0] > self.now_ms - DAY_MS and row[1] == caller]
+        of_pair = [row for row in lately if row[2] == payer]
+        most, of_pair_most = self.setting.per_caller_max, self.setting.per_pair_max
+        return len(lately) >= most or len(of_pair) >= of_pair_most
 
     def ask(self, call):
         call.asks += 1

@@ -35,7 +35,10 @@ class OnDisk(CallMachine):
 @pytest.mark.rule("PFM-17", "PFM-18", "IVR-3")
 def test_calls_do_what_the_model_does():
     InMemory.counts.clear()
-    run_state_machine_as_test(InMemory, settings=settings(stateful_step_count=STEPS))
+    examples = 2 * settings().max_examples
+    run_state_machine_as_test(
+        InMemory, settings=settings(stateful_step_count=STEPS, max_examples=examples)
+    )
     assert InMemory.counts["done"] >= 0.3 * InMemory.counts["asked"], InMemory.counts
 
 

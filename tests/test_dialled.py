@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telcod.dialled import Asked, Direct, Guidance, read_dialled
-from telcod.msisdn import OLD_PREFIXES
+from telcod.msisdn import OLD_PREFIXES, Msisdn
 
-B = 84903000002
+B = Msisdn(84903000002)
 
 
 def read(dialled):
@@ -44,8 +44,8 @@ def test_the_short_code_and_a_number_asks_its_owner_whatever_its_form(number):
 
 @pytest.mark.rule("NUM-2", "PFM-10")
 def test_old_numbers_are_converted():
-    assert read("156601203000002") == Asked(84703000002)
-    assert read("01203000002") == Direct(84703000002)
+    assert read("156601203000002") == Asked(Msisdn(84703000002))
+    assert read("01203000002") == Direct(Msisdn(84703000002))
 
 
 @pytest.mark.rule("PFM-10")
@@ -71,4 +71,4 @@ def test_nothing_that_is_dialled_raises(dialled):
 def test_separators_may_stand_anywhere(number, separators, at):
     digits = f"0{number}"
     dialled = f"1566{digits[:at]}{separators}{digits[at:]}"
-    assert read(dialled) == Asked(84_000_000_000 + number)
+    assert read(dialled) == Asked(Msisdn(84_000_000_000 + number))

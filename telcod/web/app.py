@@ -62,7 +62,10 @@ def make_app(
         route_handlers=[*open_routes.ROUTES, protected],
         guards=[keeper.guard],
         exception_handlers={Exception: answer_problem},
-        state=State({"backend": backend, "tokens": tokens, "limits": limits}, deep_copy=False),
+        state=State(
+            {"backend": backend, "tokens": tokens, "limits": limits, "keeper": keeper},
+            deep_copy=False,
+        ),
         request_max_body_size=limits.body_bytes_max,
         openapi_config=_openapi(),
         logging_config=None,

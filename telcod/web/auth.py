@@ -91,6 +91,14 @@ class Gatekeeper:
         authorization = connection.headers.get("authorization", "")
         if not authorization and handler.opt.get(QUERY_TOKEN):
             authorization = f"Bearer {connection.query_params.get('token', '')}"
+        connection.scope["auth"] = await self.admit(authorization, scopes)
+
+    async def admit(self, authorization: str, scopes: Sequence[Scope]) -> Caller:
+        """Who calls with a token that is good for one of these scopes; the call counts.
+
+        Raises:
+            Refused: See `guard`.
+        """
         caller = await self._caller(authorization)
         if caller.scope not in scopes:
             raise Refused(
@@ -100,7 +108,7 @@ class Gatekeeper:
             )
         if not self._buckets.may_call(caller.name, now_s=self._clock.monotonic_s()):
             raise Refused(Refusal.TOO_OFTEN, "this token is used too often")
-        connection.scope["auth"] = caller
+        return caller
 
     async def _caller(self, authorization: str) -> Caller:
         scheme, _, token = authorization.partition(" ")

@@ -7,7 +7,7 @@ the fields.  Status and Retry-After come from the one table, `telcod.errors.FATE
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
@@ -97,11 +97,25 @@ def problem_of(error: Exception) -> tuple[Problem, int]:
     return _problem(fate.http_status, code, "telcod failed", what_to_do), fate.retry_after_s
 
 
+class Rendered(NamedTuple):
+    """A problem as it goes over the wire."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """The edge of one HTTP request: log what nobody foresaw, answer everything."""
+    status, headers, body = rendered(error, path=request.url.path, method=request.method)
+    return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def rendered(error: Exception, *, path: str, method: str) -> Rendered:
+    """How a request is answered that ended in an exception; logs one that nobody foresaw."""
     problem, retry_after_s = problem_of(error)
     if problem.code == "failed":
-        _log.error("http.failed", path=request.url.path, method=request.method, exc_info=error)
+        _log.error("http.failed", path=path, method=method, exc_info=error)
     headers = {"Cache-Control": "no-store"}
     if retry_after_s or problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(retry_after_s or _RETRY_AFTER_S)
@@ -110,12 +124,8 @@ def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Respons
     if isinstance(error, MethodNotAllowedException):
         headers["Allow"] = (error.headers or {}).get("allow", "")
     members = error.members if isinstance(error, Refused) else {}
-    return Response(
-        msgspec.json.encode({**msgspec.structs.asdict(problem), **members}),
-        status_code=problem.status,
-        media_type=MEDIA_TYPE,
-        headers=headers,
-    )
+    body = msgspec.json.encode({**msgspec.structs.asdict(problem), **members})
+    return Rendered(problem.status, headers, body)
 
 
 def encoded(refusal: Refusal, detail: str) -> tuple[int, bytes]:

@@ -7,11 +7,12 @@ handlers: `stop` is called by who has them.
 
 import asyncio
 import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
+from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -19,7 +20,7 @@ from telcod.errors import NotStarted
 from telcod.web.admin_routes import IMPORT_BYTES_MAX
 from telcod.web.app import make_app
 from telcod.web.auth import TokenBook
-from telcod.web.gate import Gate
+from telcod.web.gate import Asgi, Gate
 from telcod.web.limits import AllowList, WebLimits
 from telcod.web.ports import Backend
 from telcod.web.sockets import BACKLOG, control_socket_path, peer_user, tcp_socket, unix_socket
@@ -47,6 +48,8 @@ class WebServer:
         control_socket: The path of the control socket; None is none.
         limits: How much callers may ask.
         dialects: See `make_app`.
+        shortcut: Wraps the application of the TCP port, to serve a few busy routes without the
+            framework.
     """
 
     def __init__(
@@ -58,10 +61,12 @@ class WebServer:
         control_socket: Path | None,
         limits: WebLimits | None = None,
         dialects: Sequence[HTTPRouteHandler] = (),
+        shortcut: Callable[[Litestar], Asgi] | None = None,
     ) -> None:
         self._backend: Final = backend
         self._limits: Final = limits or WebLimits()
         self._dialects: Final = tuple(dialects)
+        self._shortcut: Final = shortcut
         self._control_socket: Final = control_socket
         self.host: Final = host
         self.port = port
@@ -112,7 +117,8 @@ class WebServer:
             self._backend, control=control, limits=limits, tokens=tokens, dialects=self._dialects
         )
         body_bytes_max = IMPORT_BYTES_MAX if control else limits.body_bytes_max
-        gate = Gate(app, self._backend, limits, body_bytes_max=body_bytes_max, control=control)
+        inner = app if control or self._shortcut is None else self._shortcut(app)
+        gate = Gate(inner, self._backend, limits, body_bytes_max=body_bytes_max, control=control)
         return _Server(
             uvicorn.Config(
                 gate,

@@ -1,5 +1,7 @@
 """Texts to 1566+number, paid by who gets them: every way to an end, and what each one costs."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from hypothesis import example, given
@@ -195,7 +197,7 @@ def test_the_blacklist_is_before_everything_that_could_disturb(world):
     assert len(world.sent_to(B)) == 3  # The answers to his own three texts.
 
 
-@pytest.mark.rule("PFM-30")
+@pytest.mark.rule("PFM-30", "KW-3")
 def test_an_empty_text_and_a_number_that_is_none_reach_nobody_and_are_answered_five_times_an_hour(
     world,
 ):
@@ -268,7 +270,7 @@ def test_a_code_may_be_written_without_its_leading_zeros(world):
     assert world.text(B, "Y 56").outcome == "forward.accepted"
 
 
-@pytest.mark.rule("PFM-30")
+@pytest.mark.rule("PFM-30", "KW-6")
 @pytest.mark.parametrize("typed", ["0000", "79190", "791", "07919", "abcd", "中文", "9" * 150])
 def test_a_wrong_code_changes_nothing_and_the_right_one_still_counts(world, typed):
     world.forward(A, B)
@@ -596,10 +598,11 @@ def test_a_fast_receipt_outlives_a_batch_that_must_be_run_again():
 
 
 @pytest.mark.rule("PFM-30")
-def test_a_restart_between_any_two_steps_changes_nothing(world_on_disk):
+def test_a_restart_between_any_two_steps_changes_nothing_not_even_in_an_odd_text(world_on_disk):
     world = world_on_disk
+    text = "'\0\n\x1b😀\uffff"
     for step in (
-        lambda: world.forward(A, B),
+        lambda: world.forward(A, B, text),
         lambda: world.text(B, f"Y {world.code_of(B)}"),
         world.settle,
         world.receipt,
@@ -608,6 +611,7 @@ def test_a_restart_between_any_two_steps_changes_nothing(world_on_disk):
         step()
         world.restart()
         check(world)
+    assert world.forwarded()[0].text == PREFIX + text
     assert world.charges(B) == [PART_VND]
 
 
@@ -756,20 +760,23 @@ def deliver_sm(part, sequence):
         **dict(part.tlvs),
     }
     frame = smsc_wire.encode("deliver_sm", sequence=sequence, fields=fields)
-    return pdu.decode(frame).body
+    read = pdu.decode(frame)
+    assert isinstance(read, pdu.Pdu)
+    return read.body
 
 
 def inbox_of(world):
+    nobody: Any = None  # No password is texted here.
     return Inbox(
         Writes(world),
         lambda: world.rules.dispatcher,
         world.vault,
-        None,  # Nobody texts a password here.
+        nobody,
         Redelivery(),
         Metrics(process=False),
         clock=world.clock.monotonic_s,
         connection_id=lambda link, connection: connection,
-        call_soon_threadsafe=None,
+        call_soon_threadsafe=nobody,
     )
 
 
@@ -806,20 +813,43 @@ def part_of(wire):
     )
 
 
-GSM7 = st.text(st.sampled_from(sorted(smsc_text._SEPTETS)), min_size=1, max_size=500)
+def texts_of(characters):
+    """Short ones of anything, and long ones no part of which is like another."""
+    short = st.text(characters, min_size=1, max_size=40)
+    return short | st.builds(
+        lambda text, times: "".join(f"{number}{text}" for number in range(times)),
+        short,
+        st.integers(5, 40),
+    )
+
+
+def torn(text, coding, every):
+    """Parts of so many octets, wherever that cuts: some phones part an escape from its code."""
+    (whole,) = smsc_text.compose(text, data_coding=coding, long=smsc_text.Long.PAYLOAD)
+    octets: Any = whole.short_message or whole.tlvs["message_payload"]
+    bodies = [octets[at : at + every] for at in range(0, len(octets), every)]
+    return [
+        smsc_text._part(body, coding, smsc_text.Long.UDH8, smsc_text.Concat(1, len(bodies), number))
+        for number, body in enumerate(bodies, 1)
+    ]
+
+
+GSM7 = texts_of(st.sampled_from(sorted(smsc_text._SEPTETS)))
 # A mark of the byte order in front is no character of the text: phones put it there, and it goes.
-UCS2 = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300).filter(
+UCS2 = texts_of(st.characters(exclude_categories=["Cs"])).filter(
     lambda text: text[0] not in "\ufeff\ufffe"
 )
 
 
 @pytest.mark.rule("PFM-30")
 @example(("€" * 153, 0), "udh16", "udh", None)
+@example(("€" * 153, 0), 33, "udh", None)
 @example(("😀" * 100, 8), "udh8", "sar", None)
+@example(("a" + "😀" * 100, 8), 64, "payload", None)
 @example(("Dạ, " * 100, 8), "payload", "payload", None)
 @given(
     st.tuples(GSM7, st.just(0)) | st.tuples(UCS2, st.just(8)),
-    st.sampled_from(sorted(smsc_text.Long)),
+    st.sampled_from(sorted(smsc_text.Long)) | st.integers(10, 67).map(lambda units: units * 2),
     st.sampled_from(["udh", "sar", "payload"]),
     st.randoms(use_true_random=False) | st.none(),
 )
@@ -827,7 +857,10 @@ def test_b_reads_the_very_text_whatever_is_in_it_however_it_came_and_however_it_
     written, comes, goes, shuffled
 ):
     text, coding = written
-    parts = list(smsc_text.compose(text, data_coding=coding, long=smsc_text.Long(comes)))
+    if isinstance(comes, int):
+        parts = torn(text, coding, comes)
+    else:
+        parts = list(smsc_text.compose(text, data_coding=coding, long=smsc_text.Long(comes)))
     if shuffled is not None:
         shuffled.shuffle(parts)
     with TextWorld() as world:
