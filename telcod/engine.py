@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from queue import Empty, SimpleQueue
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -44,6 +44,7 @@ from telcod.rows import (
     MO,
     MO_PART,
     OUTBOX_SMS,
+    PART_RECEIPT,
     QUARANTINE,
     SMSC_CONNECTION,
     SUBSCRIBER,
@@ -53,6 +54,7 @@ from telcod.rows import (
     MoRow,
     OutboxSms,
     OutboxState,
+    PartReceipt,
     Quarantine,
     SmscConnection,
 )
@@ -76,6 +78,9 @@ SETTLE_WAIT_S: Final = (
 )
 
 _log = structlog.stdlib.get_logger(__name__)
+
+
+S = TypeVar("S", Sent, PartReceipt)
 
 
 class BatchStats(NamedTuple):
@@ -127,7 +132,7 @@ class Batcher:
         self._commit_ms = int(found.get(COMMIT_CLOCK, "0"))
         self._parts_waiting = sum(1 for _ in store.scan(MO_PART))
         self._receipts: dict[int, Settled] = {}
-        self._early: dict[tuple[str, str], str] = {}
+        self._early: dict[str, dict[str, str]] = {}
         self._settling: Sequence[Settled] = ()
 
     @property
@@ -209,7 +214,7 @@ class Batcher:
             raise
         self._commit_ms = now_ms
         for done in self._receipts.values():  # Not before: a batch run again needs them again.
-            self._early.pop((done.link, done.message_id), None)
+            self._early.pop(done.message_id, None)
         self._seqs, self._heads = tx.next_seqs(), tx.heads()
         self._parts_waiting += tx.parts_delta
         stats = BatchStats(
@@ -291,11 +296,21 @@ class Batcher:
         link, message_id, state = request.args
         if state == "on_the_way":
             return self._record(tx, request, Reply("receipt.on_the_way"), "")
-        sent_before = self.store.sms_by_message_id(link, message_id)
-        found = [*sent_before, *self._just_sent(link, message_id)]
+        part = (
+            _of_link(list(tx.group(PART_RECEIPT, message_id).values()), link)
+            if message_id
+            else None
+        )
+        if part is not None:
+            self._part_receipt(tx, part, state, link, message_id)
+            return self._record(tx, request, Reply(f"receipt.part_{state}"), "")
+        known = _of_link(
+            [*self.store.sms_by_message_id(message_id), *self._just_sent(message_id)], link
+        )
+        found = [known] if known is not None else []
         if not found and message_id:
             # It may be faster than the answer to its text: remembered until that is settled.
-            self._early[link, message_id] = state
+            self._early.setdefault(message_id, {})[link] = state
             while len(self._early) > EARLY_RECEIPTS_MAX:
                 del self._early[next(iter(self._early))]
         for sent in found:
@@ -303,12 +318,47 @@ class Batcher:
         outcome = f"receipt.{state}" if found else "receipt.unmatched"
         return self._record(tx, request, Reply(outcome), "")
 
-    def _just_sent(self, link: str, message_id: str) -> list[Sent]:
+    def _part_receipt(
+        self, tx: Tx, part: PartReceipt, state: str, link: str, message_id: str
+    ) -> None:
+        """A long text has arrived with its last part, and has not when one part has not."""
+        row = tx.get(OUTBOX_SMS, part.outbox)
+        count = tx.group(PART_RECEIPT, f"={part.outbox}").get((f"={part.outbox}", ""))
+        tx.delete(PART_RECEIPT, part)
+        if row is None or count is None:
+            return
+        remaining = count.remaining - 1
+        if state == "delivered" and remaining:
+            tx.put(PART_RECEIPT, msgspec.structs.replace(count, remaining=remaining))
+            return
+        tx.delete(PART_RECEIPT, count)
+        sent = Sent(row.seq, OutboxState.ACCEPTED, row.attempts, row.kind, row.mo, part.link)
+        self._receipt(tx, sent, state, link, message_id)
+
+    def _await_parts(self, tx: Tx, done: Settled) -> None:
+        ids = (done.message_id, *done.more_ids)
+        for message_id in ids:
+            tx.put(PART_RECEIPT, PartReceipt(message_id, done.link, done.seq, 1))
+        tx.put(PART_RECEIPT, PartReceipt(f"={done.seq}", "", done.seq, len(ids)))
+        for message_id in ids:
+            state = self._early_state(done.link, message_id)
+            part = tx.group(PART_RECEIPT, message_id).get((message_id, done.link))
+            if state is not None and part is not None:
+                self._part_receipt(tx, part, state, done.link, message_id)
+
+    def _early_state(self, link: str, message_id: str) -> str | None:
+        """What a receipt said that came before its text was settled, by whichever link it came."""
+        by_link = self._early.get(message_id, {})
+        if link in by_link:
+            return by_link[link]
+        return next(iter(by_link.values())) if len(by_link) == 1 else None
+
+    def _just_sent(self, message_id: str) -> list[Sent]:
         """Texts whose answer is settled in this very batch."""
         return [
-            Sent(s.seq, s.state, s.attempts, s.kind, s.mo)
+            Sent(s.seq, s.state, s.attempts, s.kind, s.mo, s.link)
             for s in self._settling
-            if message_id and (s.link, s.message_id) == (link, message_id)
+            if s.message_id == message_id and message_id and not s.more_ids
         ]
 
     def _receipt(self, tx: Tx, sent: Sent, state: str, link: str, message_id: str) -> None:
@@ -330,9 +380,12 @@ class Batcher:
         self._settling = settled
         for done in settled:
             self._outcome(tx, done)
-            state = self._early.get((done.link, done.message_id)) if done.message_id else None
+            if done.more_ids:
+                self._await_parts(tx, done)
+                continue
+            state = self._early_state(done.link, done.message_id) if done.message_id else None
             if state is not None:
-                sent = Sent(done.seq, done.state, done.attempts, done.kind, done.mo)
+                sent = Sent(done.seq, done.state, done.attempts, done.kind, done.mo, done.link)
                 self._receipt(tx, sent, state, done.link, done.message_id)
 
     def _outcome(self, tx: Tx, done: Settled) -> None:
@@ -432,6 +485,16 @@ def _again(request: Request, done: Command) -> Result:
     if done.hash != request_hash(request):
         return KeyReused(f"{request.key} was used for another request")
     return msgspec.json.decode(done.answer, type=Answer)
+
+
+def _of_link(known: Sequence[S], link: str) -> S | None:
+    """What a message id means: what this link sent under it, or else what any single link did.
+
+    An SMSC with several links may send a receipt over another one than the text came by; two SMSCs
+    may use the same id.
+    """
+    own = [each for each in known if each.link == link] or list(known)
+    return own[0] if len(own) == 1 else None
 
 
 def _quarantine(tx: Tx, request: Request, error: Exception) -> Reply:

@@ -16,7 +16,8 @@ R = TypeVar("R", bound=Row)
 class Settled(NamedTuple):
     """What became of an outgoing text.
 
-    Its number in the outbox, its new state, and by which link under which id.
+    Its number in the outbox, its new state, and by which link under which id; `more_ids` are those of
+    its other parts.
     """
 
     seq: int
@@ -27,16 +28,18 @@ class Settled(NamedTuple):
     message_id: str
     kind: str = ""
     mo: int = 0
+    more_ids: tuple[str, ...] = ()
 
 
 class Sent(NamedTuple):
-    """A text of the outbox that was sent: its number, how it stands, what kind it is, and the text in the journal it comes from."""
+    """A text of the outbox that was sent: how it stands, its kind, its cause in the journal, its link."""
 
     seq: int
     state: int
     attempts: int
     kind: str
     mo: int
+    link: str
 
 
 class Store(Protocol):
@@ -77,8 +80,8 @@ class Store(Protocol):
     def pending_sms(self, *, after: int, most: int) -> list[Any]:
         """Outgoing texts still to be sent, by number above `after`."""
 
-    def sms_by_message_id(self, link: str, message_id: str) -> list[Sent]:
-        """Texts sent over a link under this id that asked for a receipt (SMPP-4)."""
+    def sms_by_message_id(self, message_id: str) -> list[Sent]:
+        """Texts sent over any link under this id that asked for a receipt (SMPP-4)."""
 
     def due_texts(self, *, now_ms: int, most: int) -> list[int]:
         """Receiver-paid texts that the clock must end, by number in the journal, the longest due first."""

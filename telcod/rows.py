@@ -372,6 +372,18 @@ class AskedText(Row, frozen=True):
     mo: int
 
 
+class PartReceipt(Row, frozen=True):
+    """A part of a long text whose receipt is waited for, by its message id and the link that sent it.
+
+    By the text's own number (`=17`), without a link, it says how many parts are still `remaining`.
+    """
+
+    message_id: str
+    link: str
+    outbox: int
+    remaining: int
+
+
 class SmscConnection(Row, frozen=True):
     """Redelivery evidence: answers up to `confirmed_seq` were written to a connection that stayed
     up (DESIGN 4).
@@ -506,6 +518,10 @@ ASKING: Final = Table("asking", Asking, ("payer",), index=22)
 HELD_TEXT: Final = Table("held_text", HeldText, ("mo",), index=23)
 ASKED_TEXT: Final = Table("asked_text", AskedText, ("payer", "code"), index=24, group="payer")
 
+PART_RECEIPT: Final = Table(
+    "part_receipt", PartReceipt, ("message_id", "link"), index=25, group="message_id"
+)
+
 # The same rows, read by the number that is listed rather than by the list's owner (NUM-5).
 LIST_ENTRY_BY_NUMBER: Final = Table(
     "list_entry", ListEntry, ("owner", "number"), index=LIST_ENTRY.index, group="number"
@@ -537,5 +553,6 @@ TABLES: Final[tuple[Table[Any], ...]] = (
     ASKING,
     HELD_TEXT,
     ASKED_TEXT,
+    PART_RECEIPT,
 )
 LOGS: Final = tuple(table for table in TABLES if table.log)

@@ -61,7 +61,7 @@ class _Sending(msgspec.Struct, gc=False, eq=False):
     again: tuple[int, ...] = ()
     accepted: tuple[int, ...] = ()
     attempts: int = 0
-    message_id: str = ""
+    message_ids: tuple[str, ...] = ()
     refused_by: tuple[str, ...] = ()
     failed: Next | None = None
     status: int = 0
@@ -288,7 +288,7 @@ class Sender:
         sending.link, sending.takes_tlvs = link, takes_tlvs
         sending.bodies, sending.made = bodies, sending.made + 1
         sending.todo, sending.accepted = tuple(range(len(bodies))), ()
-        sending.message_id = ""  # Another link's receipts speak of another one.
+        sending.message_ids = ()  # Another link's receipts speak of another one.
 
     def _pick(self, links: Sequence[Link], sending: _Sending) -> Link | None:
         """Round robin over links with room that have not refused it; a text that is half sent stays
@@ -310,7 +310,7 @@ class Sender:
 
     def _accept(self, link: Link, sending: _Sending, part: int, message_id: str) -> None:
         sending.accepted = (*sending.accepted, part)
-        sending.message_id = sending.message_id or message_id
+        sending.message_ids = (*sending.message_ids, message_id)
         self._results[link.name][SubmitResult.SENT].inc()
         if len(sending.accepted) >= len(sending.bodies):
             self._end(sending, OutboxState.ACCEPTED, link.name)
@@ -396,9 +396,9 @@ class Sender:
         self._in_memory -= 1
         if state is OutboxState.EXPIRED:
             _log.warning("text.expired", outbox=row.seq)
-            for first in self._by_short_code.get(row.source, ())[:1]:
-                self._results[first.name][SubmitResult.EXPIRED].inc()
-        message_id = sending.message_id if row.receipt else ""
+            for home in self._by_short_code.get(row.source, ())[:1]:
+                self._results[home.name][SubmitResult.EXPIRED].inc()
+        first, *more = sending.message_ids if row.receipt and sending.message_ids else ("",)
         self._settle(
             Settled(
                 row.seq,
@@ -406,9 +406,10 @@ class Sender:
                 row.attempts + sending.attempts,
                 self._wall_ms(),
                 link,
-                message_id,
+                first,
                 row.kind,
                 row.mo,
+                tuple(more),
             )
         )
         self._wake_if_behind()

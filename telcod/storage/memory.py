@@ -178,12 +178,12 @@ class MemoryStore:
         """See `Store.pending_sms`."""
         return [row for row in self.scan(OUTBOX_SMS, after=after) if row.state == 0][:most]
 
-    def sms_by_message_id(self, link: str, message_id: str) -> list[Sent]:
+    def sms_by_message_id(self, message_id: str) -> list[Sent]:
         """See `Store.sms_by_message_id`."""
         return [
-            Sent(row.seq, row.state, row.attempts, row.kind, row.mo)
+            Sent(row.seq, row.state, row.attempts, row.kind, row.mo, row.link)
             for row in self.scan(OUTBOX_SMS)
-            if message_id and (row.link, row.message_id) == (link, message_id)
+            if message_id and row.message_id == message_id
         ]
 
     def due_texts(self, *, now_ms: int, most: int) -> list[int]:

@@ -53,8 +53,8 @@ _PRUNE_OUTBOX: Final = """
     ) AND seq < (SELECT MAX(seq) FROM outbox_sms)
 """
 _BY_MESSAGE_ID: Final = """
-    SELECT seq, state, attempts, kind, mo FROM outbox_sms
-    WHERE message_id = ? AND message_id <> '' AND link = ? ORDER BY seq
+    SELECT seq, state, attempts, kind, mo, link FROM outbox_sms
+    WHERE message_id = ? AND message_id <> '' ORDER BY seq
 """
 _DUE_TEXTS: Final = """
     SELECT mo FROM held_text WHERE due_at > 0 AND due_at <= ? ORDER BY due_at, mo LIMIT ?
@@ -268,9 +268,9 @@ class SqliteStore:
         sql = f"SELECT {names} FROM outbox_sms WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?"
         return [OutboxSms(*row) for row in self._db.execute(sql, (after, most))]
 
-    def sms_by_message_id(self, link: str, message_id: str) -> list[Sent]:
+    def sms_by_message_id(self, message_id: str) -> list[Sent]:
         """See `Store.sms_by_message_id`."""
-        return [Sent(*row) for row in self._db.execute(_BY_MESSAGE_ID, (message_id, link))]
+        return [Sent(*row) for row in self._db.execute(_BY_MESSAGE_ID, (message_id,))]
 
     def due_texts(self, *, now_ms: int, most: int) -> list[int]:
         """See `Store.due_texts`."""

@@ -1,5 +1,6 @@
 """Texts to 1566+number, paid by who gets them: every way to an end, and what each one costs."""
 
+from itertools import permutations
 from typing import Any
 
 import msgspec
@@ -527,12 +528,74 @@ def test_a_receipt_on_the_way_decides_nothing(world):
 
 
 @pytest.mark.rule("PFM-30")
-@pytest.mark.parametrize("which", [{"message_id": "2"}, {"link": "b"}, {"message_id": ""}])
+@pytest.mark.parametrize("which", [{"message_id": "2"}, {"message_id": ""}])
 def test_a_receipt_of_something_else_decides_nothing(world, which):
     world.accepted(A, B)
     world.settle()
     assert world.receipt(**which) == "receipt.unmatched"
     assert world.held_text().state == TextState.SENDING
+
+
+@pytest.mark.rule("PFM-30", "SMPP-4")
+def test_a_receipt_may_come_over_another_link_of_the_same_smsc(world):
+    world.accepted(A, B)
+    world.settle()
+    assert world.receipt(link="b") == "receipt.delivered"
+    assert world.charges(B) == [PART_VND]
+
+
+@pytest.mark.rule("PFM-30", "SMPP-4")
+def test_where_two_smscs_use_one_id_the_link_decides_and_a_third_means_nothing(world):
+    world.accepted(A, B)
+    world.settle(link="a")
+    world.accepted(A, C)
+    world.settle(link="b")
+    assert world.receipt(link="c") == "receipt.unmatched"
+    assert world.receipt(link="b") == "receipt.delivered"
+    assert (world.charges(B), world.charges(C)) == ([], [PART_VND])
+
+
+def long_text(world, *, link="a"):
+    """A text of three parts that B has agreed to pay and the SMSC has taken."""
+    world.accepted(A, B, "x" * 400)
+    settled = world.settled(message_id="p1", link=link)
+    world.batcher.run((), (settled._replace(more_ids=("p2", "p3")),))
+
+
+@pytest.mark.rule("PFM-30", "SMPP-4")
+@pytest.mark.parametrize("order", list(permutations(("p1", "p2", "p3"))))
+def test_a_long_text_is_paid_when_its_last_part_has_arrived(world, order):
+    long_text(world)
+    for part in order[:-1]:
+        assert world.receipt(message_id=part) == "receipt.part_delivered"
+        assert world.charges(B) == []
+    world.receipt(message_id=order[-1], link="b")
+    assert world.charges(B) == [3 * PART_VND]
+    assert world.receipt(message_id=order[0]) in {"receipt.unmatched", "receipt.delivered"}
+    assert world.charges(B) == [3 * PART_VND]
+    check(world)
+
+
+@pytest.mark.rule("PFM-30", "SMPP-4")
+@pytest.mark.parametrize("lost", ["p1", "p2", "p3"])
+def test_a_long_text_of_which_a_part_did_not_arrive_is_not_paid(world, lost):
+    long_text(world)
+    for part in ("p1", "p2", "p3"):
+        world.receipt("undelivered" if part == lost else "delivered", message_id=part)
+    assert world.charges(B) == []
+    assert world.held_text().state == TextState.UNDELIVERED
+    check(world)
+
+
+@pytest.mark.rule("PFM-30", "SMPP-4")
+def test_receipts_of_parts_that_are_faster_than_their_answers_count(world):
+    world.accepted(A, B, "x" * 400)
+    for part in ("p2", "p1", "p3"):
+        assert world.receipt(message_id=part) == "receipt.unmatched"
+    settled = world.settled(message_id="p1")
+    world.batcher.run((), (settled._replace(more_ids=("p2", "p3")),))
+    assert world.charges(B) == [3 * PART_VND]
+    check(world)
 
 
 @pytest.mark.rule("PFM-30")

@@ -230,9 +230,10 @@ def test_pending_texts_are_those_not_settled(store):
         "smsc-a",
         "id-2",
     )
-    assert store.sms_by_message_id("smsc-a", "id-2") == [(2, 1, 1)]
-    assert store.sms_by_message_id("smsc-b", "id-2") == []
-    assert store.sms_by_message_id("", "") == []
+    assert [sent[:3] for sent in store.sms_by_message_id("id-2")] == [(2, 1, 1)]
+    assert [sent.link for sent in store.sms_by_message_id("id-2")] == ["smsc-a"]
+    assert store.sms_by_message_id("id-3") == []
+    assert store.sms_by_message_id("") == []
 
 
 @pytest.mark.rule("PKG-6")

@@ -22,3 +22,12 @@ CREATE TABLE asked_text (
   mo INT8 NOT NULL,
   PRIMARY KEY (payer, code)
 ) WITHOUT ROWID;
+
+-- Receipts of long texts come part by part: the text has arrived when all of its parts have.
+CREATE TABLE part_receipt (
+  message_id TEXT NOT NULL,
+  link TEXT NOT NULL,
+  outbox INT8 NOT NULL,
+  remaining INT8 NOT NULL CHECK (remaining >= 0),
+  PRIMARY KEY (message_id, link)
+) WITHOUT ROWID;
