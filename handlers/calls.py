@@ -81,9 +81,9 @@ def offer(request: Request, tx: Tx) -> Reply:
             return Reply(OK, data=_said(tx, "announce", "guidance", _language(tx, request.sender)))
         case Direct(number):
             return _direct(request, tx, call_id, number)
-        case Asked(None):
-            return _refused(request, tx, call_id, 0, Refused.NUMBER_MALFORMED)
         case Asked(number):
+            if number is None:
+                return _refused(request, tx, call_id, 0, Refused.NUMBER_MALFORMED)
             return _asked(request, tx, call_id, number)
 
 
@@ -480,7 +480,7 @@ def _correct(tx: Tx, call: Call, used_s: int) -> Reply:
         _tariff(tx, call).voice,
     )
     if late.extra_vnd:
-        _must(post(tx, _transfer(tx, call, late.extra_vnd, f"{call.id}:late")))
+        _must(post(tx, _transfer(tx, call, late.extra_vnd, "call.late")))
     _write_off(tx, call, late.written_off_vnd - call.written_off_vnd)
     call = msgspec.structs.replace(
         _closed(call, tx.now_ms),
@@ -499,19 +499,13 @@ def _charge(tx: Tx, call: Call, charged_vnd: int, *, expired: bool = False) -> N
     held = tx.get(HOLD, _hold_id(call))
     if held is None or held.status != HoldStatus.OPEN:
         return  # A free tariff holds nothing.
-    transfer = _transfer(tx, call, charged_vnd, call.id) if charged_vnd else None
+    transfer = _transfer(tx, call, charged_vnd, "call") if charged_vnd else None
     settle(tx, held.id, transfer, expired=expired)
 
 
-def _transfer(tx: Tx, call: Call, amount_vnd: int, what: str) -> Transfer:
+def _transfer(tx: Tx, call: Call, amount_vnd: int, cause: str) -> Transfer:
     return Transfer(
-        main_account(call.payer),
-        REVENUE_VOICE,
-        amount_vnd,
-        "call",
-        f"call:{what}",
-        tx.now_ms,
-        tariff=call.tariff,
+        main_account(call.payer), REVENUE_VOICE, amount_vnd, "call", f"{cause}:{call.id}", tx.now_ms, tariff=call.tariff
     )
 
 

@@ -129,8 +129,8 @@ def _charge(tx: Tx, subscriber: Subscriber, entry: Entry) -> str:
 def _other(tx: Tx, entry: Entry) -> int:
     """Whom a charge was for: the caller of a call, the sender of a text; 0 for a package."""
     cause, _, name = entry.command.partition(":")
-    if cause == "call":
-        call = tx.get(CALL, name.removesuffix(":late"))
+    if cause in {"call", "call.late"}:
+        call = tx.get(CALL, name)
         return call.caller if call else 0
     if cause == "text":
         held = tx.get(HELD_TEXT, int(name))

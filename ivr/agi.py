@@ -7,6 +7,7 @@ gets a closed connection and no word, and his dialplan finds nothing set: it con
 
 import asyncio
 import hmac
+import socket
 from collections.abc import Sequence
 from typing import Final
 
@@ -75,21 +76,18 @@ class AgiServer:
         Raises:
             NotStarted: It can't be had.
         """
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         try:
-            self._server = await asyncio.start_server(
-                self._connected,
-                self.host,
-                self.port,
-                limit=READ_BUFFER_BYTES,
-                backlog=BACKLOG,
-                start_serving=False,
-            )
+            sock = socket.create_server((self.host, self.port), family=family, backlog=BACKLOG)
         except OSError as error:
             raise NotStarted(
                 f"FastAGI can't listen on {self.host}:{self.port}: {error.strerror or error}",
                 what_to_do="Stop what listens there, or set another fastagi.port.",
             ) from error
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = sock.getsockname()[1]
+        self._server = await asyncio.start_server(
+            self._connected, sock=sock, limit=READ_BUFFER_BYTES, start_serving=False
+        )
 
     async def run(self) -> None:
         """Serve until `stop`; what is being said then is cut off, and its dialplan ends the call."""

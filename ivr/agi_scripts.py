@@ -27,7 +27,7 @@ PLATFORM: Final = "agi"
 
 ANSWER_WAIT_S: Final = 2.5
 ENDED_TRIES_MAX: Final = 5
-JOINING_MS: Final = 200
+JOINING_MS: Final = 100
 """What Asterisk takes to join two channels and to part them, in which nobody talks."""
 
 NO_ARGUMENT: Final = ""

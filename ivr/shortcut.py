@@ -29,8 +29,7 @@ from telcod.web.gate import Scope as HttpScope
 from telcod.web.ports import Backend
 from telcod.web.problems import MEDIA_TYPE, rendered
 
-_PATH: Final = "/ivr/v1/calls"
-_WORDS: Final = 6  # of a report: nothing, ivr, v1, calls, the call, what is said of it
+_PATH: Final = ["", "ivr", "v1", "calls"]
 
 
 class _Report(NamedTuple):
@@ -129,17 +128,16 @@ class Shortcut:
 
 def _found(scope: HttpScope) -> tuple[_Report, str] | None:
     """Which report it is, of which call; None for what the framework must look at."""
-    path: str = scope["path"]
-    if scope["type"] != "http" or scope["method"] != "POST" or not path.startswith(_PATH):
+    if scope["type"] != "http" or scope["method"] != "POST":
         return None
-    if _header(scope, b"content-type") != b"application/json" or not _header(
-        scope, b"content-length"
-    ):
+    words = scope["path"].split("/")
+    if words[: len(_PATH)] != _PATH or _header(scope, b"content-type") != JSON.encode():
         return None
-    if path == _PATH:
+    if not _header(scope, b"content-length"):
+        return None  # the framework counts what comes in chunks
+    if len(words) == len(_PATH):
         return _OFFER, ""
-    words = path.split("/")
-    report = _REPORTS.get(words[-1]) if len(words) == _WORDS else None
+    report = _REPORTS.get(words[-1]) if len(words) == len(_PATH) + 2 else None
     return None if report is None or not words[-2] else (report, words[-2])
 
 

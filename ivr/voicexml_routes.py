@@ -44,6 +44,12 @@ _SPOKEN: Final = frozenset({"refuse", "busy", "announce"})
 _ANNOUNCED: Final = tuple(sorted(prompt for prompt, places in REQUIRED.items() if not places))
 
 CallId = Annotated[str, QueryParameter(description="The platform's own id of the call.")]
+CallerNumber = Annotated[str, QueryParameter(description="A's number, in any form.")]
+Dialled = Annotated[str, QueryParameter(description="What A dialled: 1566 and a number.")]
+Repeat = Annotated[int, QueryParameter(description="Which question this answers.", ge=0, le=100)]
+PromptId = Annotated[str, QueryParameter(description="One without places for numbers.")]
+Spoken = Annotated[Language, QueryParameter(description="Which of the languages.")]
+Within = Annotated[bool, QueryParameter(description="Whether another dialog called this one.")]
 _COMMON: Final[dict[str, Any]] = {
     "tags": ["ivr"],
     "opt": {SCOPES: (Scope.IVR, Scope.ADMIN), QUERY_TOKEN: True},
@@ -85,7 +91,7 @@ def routes(folder: Path) -> tuple[HTTPRouteHandler, ...]:
 
     @get("/ivr/vxml/offer", summary="Somebody dials: a subdialog", **_COMMON)
     async def offer(
-        request: VoiceRequest, call_id: CallId, caller: str, dialled: str
+        request: VoiceRequest, call_id: CallId, caller: CallerNumber, dialled: Dialled
     ) -> Response[str]:
         """Runs on A's side.  Says what A must hear when he is not to be connected, and returns
         `action`, `payer`, `max_seconds`, `warn_seconds`, `reason`.
@@ -111,19 +117,19 @@ def routes(folder: Path) -> tuple[HTTPRouteHandler, ...]:
         return _next(request, voice, call_id, await decided(request, asked))
 
     @post("/ivr/vxml/consent", summary="What B did", status_code=HTTP_200_OK, **_COMMON)
-    async def consent(request: VoiceRequest, call_id: CallId, repeat: int = 0) -> Response[str]:
+    async def consent(request: VoiceRequest, call_id: CallId, repeat: Repeat = 0) -> Response[str]:
         """The documents of the question post here themselves."""
         heard = _heard(form_fields(await request.body()))
-        said = Consent(heard.result, digit=heard.digit, repeat=min(max(repeat, 0), 100))
+        said = Consent(heard.result, digit=heard.digit, repeat=repeat)
         asked = request_of(lambda: calls.consent(call_id, said, platform=request.auth.name))
         return _next(request, voice, call_id, await decided(request, asked))
 
     @get("/ivr/vxml/announce", summary="Say something", sync_to_thread=True, **_COMMON)
     def announce(
         request: VoiceRequest,
-        prompt_id: str = "guidance",
-        language: Language = Language.VI,
-        subdialog: bool = False,  # noqa: FBT001, FBT002  # a parameter of the address
+        prompt_id: PromptId = "guidance",
+        language: Spoken = Language.VI,
+        subdialog: Within = False,  # noqa: FBT002  # a parameter of the address
     ) -> Response[str]:
         """The guidance announcement, or any other prompt by its id; free for who hears it."""
         if prompt_id not in _ANNOUNCED:

@@ -32,7 +32,6 @@ CHARGE_KIND: Final = "call"
 WRITE_OFF_KIND: Final = "call.write_off"
 KINDS: Final = frozenset({CHARGE_KIND, WRITE_OFF_KIND})
 PREFIX: Final = "call:"
-LATE: Final = ":late"
 BUCKETS: Final = 1 << 12
 MAY_PAY: Final = frozenset({ACCEPT_KEY, WHITELIST_KEY})
 
@@ -191,7 +190,7 @@ class _Key(NamedTuple):
 
 
 def _key(entry: Entry) -> _Key:
-    call_id = entry.command.removeprefix(PREFIX).removesuffix(LATE)
+    _, _, call_id = entry.command.partition(":")  # `call:`, and `call.late:` for a late end.
     return _Key(entry.kind, call_id, entry.debit)
 
 

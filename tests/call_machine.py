@@ -164,7 +164,7 @@ class CallMachine(RuleBasedStateMachine):
         """Who has just so much money for so many seconds, or one đồng less or more."""
         price_vnd = self.model.terms_now().price(seconds)
         self._bring_spendable_to(pair[1], max(0, price_vnd + off_by_vnd))
-        key = self._connect(*pair, "1")
+        key = self._connect(pair[0], pair[1], "1")
         self._happen((key, "progress", (seconds,)), (key, "ended", (seconds + 1, 0)))
 
     @rule(
@@ -465,7 +465,7 @@ class CallMachine(RuleBasedStateMachine):
             assert self.world.text(payer, f"XOA{letter} {caller}").outcome == expected
         if self.model.asks_too_often(caller, payer):
             self._pass(DAY_MS)
-        if any(call.payer == payer for call in map(self.model.calls.get, self._of("asking"))):
+        if payer in {self.model.calls[key].payer for key in self._of("asking")}:
             self._pass(5 * MINUTE_MS)
         self._top_up_to(payer, 6_000)
         key = self._new_key()
@@ -568,8 +568,8 @@ class CallMachine(RuleBasedStateMachine):
         charged = Counter(row.command for row in self.world.store.scan(ENTRY) if row.kind == "call")
         assert not charged or max(charged.values()) == 1
         for command in charged:
-            platform, call_id, *late = command.removeprefix("call:").split(":")
-            assert not late or self.model.calls[platform, call_id].suspect
+            cause, platform, call_id = command.split(":")
+            assert cause == "call" or self.model.calls[platform, call_id].suspect
         receipts = Counter(
             row.destination for row in self.world.store.scan(OUTBOX_SMS) if row.kind == "receipt"
         )

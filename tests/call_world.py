@@ -119,7 +119,7 @@ class CallWorld(World):
 
     def entries(self, call_id, *, kind="call", platform=PLATFORM):
         """What a call moved: the amounts, oldest first."""
-        names = {f"call:{platform}:{call_id}", f"call:{platform}:{call_id}:late"}
+        names = {f"call:{platform}:{call_id}", f"call.late:{platform}:{call_id}"}
         return [
             row.amount
             for row in self.store.scan(ENTRY)

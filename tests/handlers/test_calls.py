@@ -766,6 +766,7 @@ def test_a_late_end_posts_the_difference_once(world, late_s, billed_s, entries, 
     assert world.entries("c") == entries
     assert world.entries("c", kind="call.write_off") == written_off
     assert len(world.sent_to(B)) == len(entries)
+    assert world.text(B, "KT CUOC").text.count("0903000001") == len(entries)
     assert books_are_in_order(world)
 
 

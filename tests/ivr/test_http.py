@@ -3,6 +3,7 @@
 import asyncio
 import json
 from datetime import datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -94,6 +95,7 @@ class Slow:
         self.door = asyncio.Event()
         self.raises = None
         self.late = []
+        self.ivr: Any = None
 
     def __getattr__(self, name):
         return getattr(self.daemon, name)
@@ -118,8 +120,8 @@ async def slow(request, operator):
     """A telcod whose books can be made slow, behind an application that waits 50 ms for them."""
     slow = Slow(operator.daemon)
     limits = WebLimits(answer_wait_s=0.05)
-    app = make_app(slow, control=False, limits=limits, dialects=ROUTES)
-    app = Shortcut(app) if request.param else app
+    framework = make_app(slow, control=False, limits=limits, dialects=ROUTES)
+    app: Any = Shortcut(framework) if request.param else framework
     token = await operator.token("hurried")
     transport = httpx.ASGITransport(app=app)
     async with SimulatedIvr("http://telcod", token, transport=transport) as slow.ivr:
