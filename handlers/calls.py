@@ -505,7 +505,13 @@ def _charge(tx: Tx, call: Call, charged_vnd: int, *, expired: bool = False) -> N
 
 def _transfer(tx: Tx, call: Call, amount_vnd: int, cause: str) -> Transfer:
     return Transfer(
-        main_account(call.payer), REVENUE_VOICE, amount_vnd, "call", f"{cause}:{call.id}", tx.now_ms, tariff=call.tariff
+        main_account(call.payer),
+        REVENUE_VOICE,
+        amount_vnd,
+        "call",
+        f"{cause}:{call.id}",
+        tx.now_ms,
+        tariff=call.tariff,
     )
 
 
