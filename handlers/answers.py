@@ -1,4 +1,6 @@
-"""Y and N: with a code they answer for a text that waits (PFM-30), without one for a registration (PKG-9)."""
+"""Y and N: with a code they answer for a text that waits (PFM-30), without one for a registration
+(PKG-9).
+"""
 
 from handlers import forwarded, packages
 from handlers.common import for_subscribers

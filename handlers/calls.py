@@ -1,10 +1,13 @@
-"""Receiver-paid calls: offer, consent, answered, progress, ended, and the supervision of lost ends (PFM-10…18).
+"""Receiver-paid calls: offer, consent, answered, progress, ended, and the supervision of lost ends
+(PFM-10…18).
 
-The call's row is its own idempotency record: an event that comes again, late or out of order finds the call further on
-and gets the answer that stands.  Whatever platform asks (HTTP, VoiceXML, AGI), these are the handlers that decide.
+The call's row is its own idempotency record: an event that comes again, late or out of order finds
+the call further on and gets the answer that stands.  Whatever platform asks (HTTP, VoiceXML, AGI),
+these are the handlers that decide.
 
-Every reply carries `data`, the flat object of INTERFACES IVR-1; its outcome says how the door must answer:
-`call.ok`, `call.unknown` (404), `call.over` (409, with the final charge), `call.wrong_order` (409).
+Every reply carries `data`, the flat object of INTERFACES IVR-1; its outcome says how the door must
+answer: `call.ok`, `call.unknown` (404), `call.over` (409, with the final charge),
+`call.wrong_order` (409).
 """
 
 from typing import Final
@@ -62,19 +65,24 @@ WRONG_ORDER: Final = "call.wrong_order"
 CONNECT: Final = "connect"
 ASK: Final = "ask"
 REFUSE: Final = "refuse"
-# Nobody talks longer, and no moment is later: a platform that says so is wrong, and must not break the books.
+# Nobody talks longer, and no moment is later: a platform that says so is wrong, and must not break
+# the books.
 TALK_S_MAX: Final = 24 * 3_600
 MOMENT_MS_MAX: Final = 4_102_444_800_000  # The year 2100.
 
 
 def offer(request: Request, tx: Tx) -> Reply:
-    """A dials: say whether to connect, ask B, refuse, announce, or leave the call alone (PFM-10, PFM-11).
+    """A dials: say whether to connect, ask B, refuse, announce, or leave the call alone (PFM-10,
+    PFM-11).
 
-    `args`: the platform's call id, what was dialled.  `sender` is A, 0 when the address is no subscriber's number.
+    `args`: the platform's call id, what was dialled.  `sender` is A, 0 when the address is no
+    subscriber's number.
     """
     call_id, dialled = request.args
     known = tx.get(CALL, row_id(request, call_id))
     if known is not None:
+        if known.caller != request.sender:  # Another call under a used id: nothing happens (F16).
+            return Reply(WRONG_ORDER, data={"state": known.state})
         return _standing(tx, known)
     match read_dialled(dialled, tx.rules.old_prefixes):
         case Guidance():
@@ -88,7 +96,10 @@ def offer(request: Request, tx: Tx) -> Reply:
 
 
 def consent(request: Request, tx: Tx) -> Reply:
-    """B pressed a key, or did not (PFM-12).  `args`: call id, result, digit, the platform's reference of a recording."""
+    """B pressed a key, or did not (PFM-12).
+
+    `args`: call id, result, digit, the platform's reference of a recording.
+    """
     call_id, result, digit, recording = request.args
     call = tx.get(CALL, row_id(request, call_id))
     if call is None:
@@ -121,14 +132,17 @@ def consent(request: Request, tx: Tx) -> Reply:
 
 
 def answered(request: Request, tx: Tx) -> Reply:
-    """The two are bridged: time counts from now (IVR-3).  `args`: call id, the platform's moment (Unix ms) or 0."""
+    """The two are bridged: time counts from now (IVR-3).
+
+    `args`: call id, the platform's moment (Unix ms) or 0.
+    """
     call_id, at = request.args
     call = tx.get(CALL, row_id(request, call_id))
     if call is None:
         return Reply(UNKNOWN)
     if call.state == CallState.GRANTED:
-        answered_at = int(at) if 0 < int(at) <= MOMENT_MS_MAX else tx.now_ms
-        tx.put(CALL, _talking(tx, call, answered_at))
+        there = int(at) if 0 < int(at) <= MOMENT_MS_MAX else 0
+        tx.put(CALL, msgspec.structs.replace(_talking(tx, call, tx.now_ms), answered_there=there))
         return Reply(OK, data={"max_seconds": call.granted_s, "final": bool(call.final)})
     if call.state == CallState.TALKING:
         return Reply(OK, data={"max_seconds": call.granted_s, "final": bool(call.final)})
@@ -136,7 +150,10 @@ def answered(request: Request, tx: Tx) -> Reply:
 
 
 def progress(request: Request, tx: Tx) -> Reply:
-    """So much was talked, cumulatively: extend the grant if money and limit allow (PFM-15).  `args`: call id, used seconds."""
+    """So much was talked, cumulatively.
+
+    Extend the grant if money and limit allow (PFM-15).  `args`: call id, used seconds.
+    """
     call_id, used = request.args
     call = tx.get(CALL, row_id(request, call_id))
     if call is None:
@@ -155,7 +172,8 @@ def progress(request: Request, tx: Tx) -> Reply:
 def ended(request: Request, tx: Tx) -> Reply:
     """The call is over: charge what was used, let go of the rest (PFM-16).
 
-    `args`: call id, used seconds (`-1` when the platform does not measure talk), the platform's moment (Unix ms) or 0.
+    `args`: call id, used seconds (`-1` when the platform does not measure talk), the platform's
+    moment (Unix ms) or 0.
     """
     call_id, used, at = request.args
     call = tx.get(CALL, row_id(request, call_id))
@@ -194,7 +212,9 @@ def show(request: Request, tx: Tx) -> Reply:
 
 
 def supervise(request: Request, tx: Tx) -> Reply:
-    """The clock's turn: an open call whose time is over is closed at the last reported use (PFM-17).  `args`: the row's id."""
+    """The clock's turn: an open call whose time is over is closed at the last reported use
+    (PFM-17).  `args`: the row's id.
+    """
     call = tx.get(CALL, request.args[0])
     if call is None or not 0 < call.due_at <= tx.now_ms:
         return Reply("clock.not_due")
@@ -248,8 +268,11 @@ def _asked(request: Request, tx: Tx, call_id: str, payer: int) -> Reply:
     if decision.connect:
         return _grant_first(tx, _new_call(request, tx, call_id, payer, automatic=1))
     asking = tx.get(ASKING, payer)
-    if asking is not None:
+    other = tx.get(CALL, asking.call) if asking is not None else None
+    if other is not None and tx.now_ms < other.due_at:
         return _refused(request, tx, call_id, payer, Refused.BUSY)
+    if other is not None:  # Its time was over, though nobody had come to say so.
+        _decline(tx, other, Refused.EXPIRED)
     call = msgspec.structs.replace(
         _new_call(request, tx, call_id, payer), asks=1, due_at=_ask_due(tx, limits)
     )
@@ -259,7 +282,10 @@ def _asked(request: Request, tx: Tx, call_id: str, payer: int) -> Reply:
 
 
 def _direct(request: Request, tx: Tx, call_id: str, payer: int | None) -> Reply:
-    """B dialled without the prefix: paid only when B's working whitelist says so, else it's A's own call (PFM-11)."""
+    """B dialled without the prefix.
+
+    Paid only when B's working whitelist says so, else it's A's own call (PFM-11).
+    """
     own = Reply(OK, data=_said(tx, "not_applicable", "", Language.VI))
     if payer is None:
         return own
@@ -284,6 +310,7 @@ def _new_call(request: Request, tx: Tx, call_id: str, payer: int, *, automatic: 
         id=row_id(request, call_id),
         caller=request.sender,
         payer=payer,
+        payer_life=_life(tx, payer),
         state=CallState.ASKING,
         reason="",
         language=_language(tx, request.sender),
@@ -298,6 +325,7 @@ def _new_call(request: Request, tx: Tx, call_id: str, payer: int, *, automatic: 
         final=0,
         offered_at=tx.now_ms,
         answered_at=0,
+        answered_there=0,
         used_s=0,
         ended_at=0,
         billed_s=0,
@@ -365,7 +393,10 @@ def _extend(tx: Tx, call: Call) -> Call:
 
 
 def _spendable_vnd(tx: Tx, payer: int) -> int:
-    """What B can still promise; nothing once he is no longer active (PFM-4): then what was granted is all there is."""
+    """What B can still promise.
+
+    Nothing once he is no longer active (PFM-4): then what was granted is all there is.
+    """
     account = tx.get(ACCOUNT, main_account(payer))
     subscriber = tx.get(SUBSCRIBER, payer)
     active = subscriber is not None and subscriber.state == State.ACTIVE
@@ -407,7 +438,10 @@ def _stop_asking(tx: Tx, call: Call) -> None:
 
 
 def _list(tx: Tx, call: Call, kind: ListKind) -> None:
-    """Keys 3 and 4: A goes on B's list, when there is room (PFM-12); a number closed meanwhile has no lists (NUM-5)."""
+    """Keys 3 and 4: A goes on B's list, when there is room (PFM-12).
+
+    A number closed meanwhile has no lists (NUM-5).
+    """
     if not on_net(tx.get(SUBSCRIBER, call.payer)):
         return
     entries = tx.group(LIST_ENTRY, call.payer)
@@ -440,16 +474,24 @@ def _ask_due(tx: Tx, limits: CallLimits) -> int:
 
 
 def _used_s(tx: Tx, call: Call, reported_s: int, at: int, *, late: bool) -> int:
-    """Talk time: the platform's if it measures talk, else the two moments', else our clock's; never less than reported before.
+    """Talk time: the platform's if it measures talk, else the two moments', else our clock's; never
+    less than reported before.
 
-    Without a known beginning there was no talk: A hung up while B's phone rang.  A late end that names neither seconds nor
-    moment adds nothing: our clock knows when it came, not when the call ended.
+    Without a known beginning there was no talk: A hung up while B's phone rang.  A late end that
+    names neither seconds nor moment adds nothing: our clock knows when it came, not when the call
+    ended.
     """
     if reported_s >= 0 and tx.rules.limits.calls.platform_measures_talk:
         return max(min(reported_s, TALK_S_MAX), call.used_s)
-    if not call.answered_at or (late and not at):
+    if not call.answered_at:
         return call.used_s
-    talked_s = -(-((at or tx.now_ms) - call.answered_at) // SECOND_MS)
+    if at and call.answered_there:
+        talked_ms = at - call.answered_there
+    elif late:
+        return call.used_s
+    else:  # Two clocks are never mixed: one that is an hour off would be an hour of talk.
+        talked_ms = tx.now_ms - call.answered_at
+    talked_s = -(-talked_ms // SECOND_MS)
     return max(min(talked_s, TALK_S_MAX), call.used_s)
 
 
@@ -470,13 +512,17 @@ def _end(tx: Tx, call: Call, used_s: int) -> Reply:
 
 
 def _correct(tx: Tx, call: Call, used_s: int) -> Reply:
-    """The real end after supervision: the difference the balance can bear; the rest is the operator's loss (PFM-17)."""
+    """The real end after supervision.
+
+    The difference the balance can bear; the rest is the operator's loss (PFM-17).
+    """
     account = tx.get(ACCOUNT, main_account(call.payer))
+    same_owner = _life(tx, call.payer) == call.payer_life
     late = decide_late_end(
         used_s,
         call.granted_s,
         call.charged_vnd,
-        account.spendable_vnd if account else 0,
+        account.spendable_vnd if account and same_owner else 0,
         _tariff(tx, call).voice,
     )
     if late.extra_vnd:
@@ -610,7 +656,10 @@ def _connection(tx: Tx, call: Call) -> dict[str, object]:
 
 
 def _refusal(tx: Tx, call: Call) -> dict[str, object]:
-    """A hears one neutral text, whatever the reason (PFM-13, LST-4); the platform's log may know which."""
+    """A hears one neutral text, whatever the reason (PFM-13, LST-4).
+
+    The platform's log may know which.
+    """
     reason = Refused(call.reason)
     action = "busy" if reason is Refused.BUSY else REFUSE
     prompt = PROMPTS.get(reason, NEUTRAL_PROMPT)
@@ -657,6 +706,12 @@ def _tariff(tx: Tx, call: Call) -> Tariff:
 def _language(tx: Tx, msisdn: int) -> str:
     subscriber: Subscriber | None = tx.get(SUBSCRIBER, msisdn) if msisdn else None
     return subscriber.language if subscriber else Language.VI.value
+
+
+def _life(tx: Tx, msisdn: int) -> int:
+    """Which owner of the number it is: a number that came back is somebody else (NUM-5)."""
+    subscriber = tx.get(SUBSCRIBER, msisdn) if msisdn else None
+    return subscriber.life if subscriber else 0
 
 
 def _hold_id(call: Call) -> str:

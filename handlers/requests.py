@@ -1,4 +1,6 @@
-"""How often A may ask: 10 requests A to B and 30 A to anyone in 24 h, calls and texts together (PFM-14)."""
+"""How often A may ask: 10 requests A to B and 30 A to anyone in 24 h, calls and texts together
+(PFM-14).
+"""
 
 from telcod.billing.calls import CallLimits
 from telcod.billing.recent import decide_again

@@ -1,4 +1,6 @@
-"""What was dialled: the short code alone, the short code and a number, or a number (PFM-10, PFM-11).  Pure."""
+"""What was dialled: the short code alone, the short code and a number, or a number (PFM-10,
+PFM-11).  Pure.
+"""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -25,7 +27,10 @@ class Asked(NamedTuple):
 
 
 def read_dialled(dialled: str, old_prefixes: Mapping[str, str]) -> Guidance | Direct | Asked:
-    """Understand what was dialled; never raises.  Blanks, dots, dashes and brackets don't matter, nor does a closing `#`."""
+    """Understand what was dialled.
+
+    Never raises.  Blanks, dots, dashes and brackets don't matter, nor does a closing `#`.
+    """
     digits = "".join(char for char in dialled if char.isascii() and (char.isdigit() or char == "+"))
     if digits == SHORT_CODE:
         return Guidance()

@@ -128,7 +128,10 @@ class Dispatcher:
         return cls(tables, old_prefixes)
 
     def short_code_or_none(self, destination: str) -> str | None:
-        """The short code that a destination belongs to: itself, or 1566 of 1566+number (PFM-30); None is none of ours."""
+        """The short code that a destination belongs to.
+
+        Itself, or 1566 of 1566+number (PFM-30); None is none of ours.
+        """
         if destination in self._tables:
             return destination
         is_forward = destination.startswith(FORWARD_CODE) and FORWARD_CODE in self._tables

@@ -16,8 +16,8 @@ R = TypeVar("R", bound=Row)
 class Settled(NamedTuple):
     """What became of an outgoing text.
 
-    Its number in the outbox, its new state, and by which link under which id; `more_ids` are those of
-    its other parts.
+    Its number in the outbox, its new state, and by which link under which id; `more_ids` are those
+    of its other parts.
     """
 
     seq: int
@@ -32,7 +32,10 @@ class Settled(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """A text of the outbox that was sent: how it stands, its kind, its cause in the journal, its link."""
+    """A text of the outbox that was sent.
+
+    How it stands, its kind, its cause in the journal, its link.
+    """
 
     seq: int
     state: int
@@ -84,7 +87,9 @@ class Store(Protocol):
         """Texts sent over any link under this id that asked for a receipt (SMPP-4)."""
 
     def due_texts(self, *, now_ms: int, most: int) -> list[int]:
-        """Receiver-paid texts that the clock must end, by number in the journal, the longest due first."""
+        """Receiver-paid texts that the clock must end, by number in the journal, the longest due
+        first.
+        """
 
     def due_calls(self, *, now_ms: int, most: int) -> list[str]:
         """Ids of calls that supervision must look at, the longest due first."""

@@ -298,15 +298,18 @@ class OutboxSms(Row, frozen=True):
 
 
 class Call(Row, frozen=True):
-    """A receiver-paid call (PFM-10…17).  Times are Unix milliseconds, 0 is not yet; seconds are of talk.
+    """A receiver-paid call (PFM-10…17).  Times are Unix milliseconds, 0 is not yet; seconds are of
+    talk.
 
-    `id` is the platform's own, behind the platform's name; `due_at` is when supervision looks at it (0: never again).
-    `consent_*` are the evidence of PFM-13.  `suspect`: closed by supervision without an end.
+    `id` is the platform's own, behind the platform's name; `due_at` is when supervision looks at it
+    (0: never again). `consent_*` are the evidence of PFM-13.  `suspect`: closed by supervision
+    without an end.
     """
 
     id: str
     caller: int
     payer: int
+    payer_life: int
     state: str
     reason: str
     language: str
@@ -321,6 +324,7 @@ class Call(Row, frozen=True):
     final: int
     offered_at: int
     answered_at: int
+    answered_there: int
     used_s: int
     ended_at: int
     billed_s: int
@@ -331,7 +335,10 @@ class Call(Row, frozen=True):
 
 
 class Asking(Row, frozen=True):
-    """Who is being asked just now, and for which call: a second caller is refused as busy (IVR-3)."""
+    """Who is being asked just now, and for which call.
+
+    A second caller is refused as busy (IVR-3).
+    """
 
     payer: int
     call: str
@@ -349,7 +356,10 @@ class TextState(StrEnum):
 
 
 class HeldText(Row, frozen=True):
-    """A text from A for B to pay (PFM-30), by its number in the journal; `due_at` is when the clock ends it (0: never)."""
+    """A text from A for B to pay (PFM-30), by its number in the journal.
+
+    `due_at` is when the clock ends it (0: never).
+    """
 
     mo: int
     sender: int
@@ -373,7 +383,8 @@ class AskedText(Row, frozen=True):
 
 
 class PartReceipt(Row, frozen=True):
-    """A part of a long text whose receipt is waited for, by its message id and the link that sent it.
+    """A part of a long text whose receipt is waited for, by its message id and the link that sent
+    it.
 
     By the text's own number (`=17`), without a link, it says how many parts are still `remaining`.
     """

@@ -221,7 +221,8 @@ class CallMachine(RuleBasedStateMachine):
     @rule(data=st.data(), seconds=st.integers(0, 70), ms=st.sampled_from((0, 1, 999)))
     def the_platform_names_the_moment_of_the_end(self, data, seconds, ms):
         key = data.draw(st.sampled_from(self._of("talking")))
-        at_ms = self.model.calls[key].answered_ms + seconds * SECOND_MS + ms
+        call = self.model.calls[key]
+        at_ms = (call.said_ms or call.answered_ms) + seconds * SECOND_MS + ms
         self._happen((key, "ended", (-1, at_ms)))
 
     @rule(pair=couples, digit=st.sampled_from(DIGITS), off_by_ms=off_by)
@@ -476,7 +477,7 @@ class CallMachine(RuleBasedStateMachine):
     def _talk(self, caller, payer):
         """A call that is answered for certain."""
         key = self._ask(caller, payer)
-        self._happen((key, "consent", ("digit", "1")), (key, "answered", (0,)))
+        self._happen((key, "consent", ("digit", "1")), (key, "answered", (self.model.now_ms,)))
         assert self.model.calls[key].state == "talking"
         return key
 

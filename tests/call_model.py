@@ -80,6 +80,7 @@ class Talk:
     granted_s: int = 0
     final: bool = False
     answered_ms: int = 0
+    said_ms: int = 0  # The platform's own moment of it.
     used_s: int = 0
     billed_s: int = 0
     charged_vnd: int = 0
@@ -171,7 +172,7 @@ class CallModel(Model):
 
     def offer(self, key, caller, payer):
         if key in self.calls:
-            return self.standing(self.calls[key])
+            return self.standing_for(caller, self.calls[key])
         call = self.calls[key] = Talk(caller, payer, self.terms_now())
         reason = self.unserved(caller, payer)
         if reason:
@@ -192,10 +193,14 @@ class CallModel(Model):
         call.state = "asking"
         return self.ask(call)
 
+    def standing_for(self, caller, call):
+        """Another caller under a used id gets nothing."""
+        return self.standing(call) if caller == call.caller else ("call.wrong_order", {})
+
     def dial(self, key, caller, payer):
         """Without the prefix."""
         if key in self.calls:
-            return self.standing(self.calls[key])
+            return self.standing_for(caller, self.calls[key])
         terms = self.terms_now()
         if (
             self.unserved(caller, payer)
@@ -233,7 +238,8 @@ class CallModel(Model):
         if call is None:
             return "call.unknown", {}
         if call.state == "granted":
-            self.begin(call, at_ms if 0 < at_ms <= MOMENT_MS_MAX else self.now_ms)
+            self.begin(call, self.now_ms)
+            call.said_ms = at_ms if 0 < at_ms <= MOMENT_MS_MAX else 0
         return self.talks(call)
 
     def progress(self, key, used_s):
@@ -333,9 +339,10 @@ class CallModel(Model):
     def talked_s(self, call, used_s, at_ms):
         if used_s >= 0 and self.setting.measured:
             return max(min(used_s, TALK_S_MAX), call.used_s)
-        if not call.answered_ms or (call.state == "ended" and not at_ms):
+        both_said = at_ms and call.said_ms
+        if not call.answered_ms or (call.state == "ended" and not both_said):
             return call.used_s
-        talked_ms = (at_ms or self.now_ms) - call.answered_ms
+        talked_ms = at_ms - call.said_ms if both_said else self.now_ms - call.answered_ms
         whole_s = talked_ms // SECOND_MS + (talked_ms % SECOND_MS > 0)
         return max(min(whole_s, TALK_S_MAX), call.used_s)
 

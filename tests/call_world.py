@@ -80,7 +80,7 @@ class CallWorld(World):
         self.offer(call_id, caller, payer)
         reply = self.key(call_id, "1")
         assert reply.data["action"] == "connect", reply
-        self.answered(call_id)
+        self.answered(call_id, self.now_ms)
         return reply
 
     def _one(self, request):

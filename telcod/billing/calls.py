@@ -1,8 +1,10 @@
-"""Receiver-paid calls: prices, grants, and what each event of a call does to it (PFM-1, PFM-10…17).  Pure.
+"""Receiver-paid calls: prices, grants, and what each event of a call does to it (PFM-1, PFM-10…17).
+Pure.
 
-A call is one row.  Money is reserved before the two are connected (a *grant* of talk seconds, with a hold of what they cost),
-the grant grows while they talk, and the end charges what was used and lets go of the rest.  Reports are cumulative: whatever
-their order, repeats and losses, the most that was reported counts, and never more than was granted.
+A call is one row.  Money is reserved before the two are connected (a *grant* of talk seconds, with
+a hold of what they cost), the grant grows while they talk, and the end charges what was used and
+lets go of the rest.  Reports are cumulative: whatever their order, repeats and losses, the most
+that was reported counts, and never more than was granted.
 """
 
 from enum import StrEnum
@@ -74,7 +76,8 @@ NEUTRAL_PROMPT: Final = "refused"
 def price_vnd(seconds: int, tariff: VoiceTariff) -> int:
     """What so many seconds of talk cost, in đồng (PFM-1).
 
-    Nothing for 0; the first block as a whole, then per second.  A fraction of a đồng is dropped, for the payer.
+    Nothing for 0; the first block as a whole, then per second.  A fraction of a đồng is dropped,
+    for the payer.
     """
     if seconds <= 0:
         return 0
@@ -151,7 +154,10 @@ def _unserved(
 
 
 class Grant(NamedTuple):
-    """So many seconds may be talked, and so much must be held for them; `final`: there will be no more."""
+    """So many seconds may be talked, and so much must be held for them.
+
+    `final`: there will be no more.
+    """
 
     seconds: int
     hold_vnd: int
@@ -168,8 +174,8 @@ def decide_grant(
 ) -> Grant:
     """Say how long the two may talk from now on, altogether (PFM-15).
 
-    A slice beyond what is used already, or what held and free money pay, or the call limit, whichever is least;
-    never less than was granted before.
+    A slice beyond what is used already, or what held and free money pay, or the call limit,
+    whichever is least; never less than was granted before.
 
     Args:
         used_s: Talk reported so far; 0 before the call.
@@ -196,7 +202,10 @@ def decide_grant(
 
 
 class Charge(NamedTuple):
-    """What the end of a call comes to; `written_off_vnd` is talk beyond the grant, the operator's loss (F24)."""
+    """What the end of a call comes to.
+
+    `written_off_vnd` is talk beyond the grant, the operator's loss (F24).
+    """
 
     billed_s: int
     charged_vnd: int
@@ -211,7 +220,10 @@ def decide_end(used_s: int, granted_s: int, tariff: VoiceTariff) -> Charge:
 
 
 class Correction(NamedTuple):
-    """A real end after supervision had closed the call: the difference the balance can bear, and the rest (PFM-17)."""
+    """A real end after supervision had closed the call.
+
+    The difference the balance can bear, and the rest (PFM-17).
+    """
 
     billed_s: int
     extra_vnd: int
@@ -221,7 +233,10 @@ class Correction(NamedTuple):
 def decide_late_end(
     used_s: int, granted_s: int, charged_vnd: int, spendable_vnd: int, tariff: VoiceTariff
 ) -> Correction:
-    """Say what a late end adds to what supervision charged; never takes back, never beyond the grant."""
+    """Say what a late end adds to what supervision charged.
+
+    Never takes back, never beyond the grant.
+    """
     end = decide_end(used_s, granted_s, tariff)
     missing_vnd = max(0, end.charged_vnd - charged_vnd)
     extra_vnd = min(missing_vnd, max(0, spendable_vnd))

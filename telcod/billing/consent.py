@@ -1,4 +1,7 @@
-"""Consent to pay: what a key, silence or a hang-up means (PFM-12).  Pure.  Silence is never consent."""
+"""Consent to pay: what a key, silence or a hang-up means (PFM-12).
+
+Pure.  Silence is never consent.
+"""
 
 from typing import Final, NamedTuple
 

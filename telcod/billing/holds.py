@@ -1,7 +1,8 @@
 """Holds: money set aside until a service is rendered or forgotten (PFM-15, PFM-16).
 
-A hold is not a debit: the balance stays, what is *spendable* shrinks.  It ends in exactly one of posted (for at most what
-was held), released or expired, whichever comes first; a hold that has ended is never touched again.
+A hold is not a debit: the balance stays, what is *spendable* shrinks.  It ends in exactly one of
+posted (for at most what was held), released or expired, whichever comes first; a hold that has
+ended is never touched again.
 """
 
 import msgspec
@@ -48,10 +49,12 @@ def hold(
 def settle(
     tx: Tx, hold_id: str, transfer: Transfer | None, *, expired: bool = False
 ) -> Entry | None:
-    """End a hold: post the transfer (for at most what was held) and let the rest go; without one, let all of it go.
+    """End a hold: post the transfer (for at most what was held) and let the rest go; without one,
+    let all of it go.
 
     Raises:
-        LedgerCorrupt: There is no such open hold, or the transfer is more than it holds: a broken invariant.
+        LedgerCorrupt: There is no such open hold, or the transfer is more than it holds: a broken
+        invariant.
     """
     held = tx.get(HOLD, hold_id)
     account = tx.get(ACCOUNT, held.account) if held is not None else None

@@ -67,7 +67,7 @@ def make_books(path: Path, subscribers: int) -> Path:
     numbers = range(FIRST_MSISDN, FIRST_MSISDN + subscribers)
     db.execute("BEGIN")
     db.executemany(
-        f"INSERT INTO subscriber VALUES ({', '.join('?' * len(USUAL))})",  # noqa: S608  (marks only)
+        f"INSERT INTO subscriber VALUES ({', '.join('?' * len(USUAL))})",
         ((number, *USUAL[1:]) for number in numbers),
     )
     db.executemany(
@@ -79,7 +79,7 @@ def make_books(path: Path, subscribers: int) -> Path:
         (OPENING, -OPENING_VND * subscribers, subscribers),
     )
     marks = ", ".join("?" * 15)
-    db.executemany(f"INSERT INTO entry VALUES ({marks})", entries())  # noqa: S608  (marks only)
+    db.executemany(f"INSERT INTO entry VALUES ({marks})", entries())
     db.execute("COMMIT")
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()

@@ -617,6 +617,23 @@ def test_without_measured_seconds_the_two_moments_count(world, talked_ms, charge
 
 
 @pytest.mark.rule("IVR-3")
+@pytest.mark.parametrize("off_ms", [-3_600_000, 3_600_000])
+def test_the_platform_s_clock_is_never_mixed_with_ours(world, off_ms):
+    world.offer("c", A, B)
+    world.key("c", "1")
+    world.answered("c", world.now_ms + off_ms)
+    world.clock.advance(60_000)
+    assert world.ended("c").data == {"charged_vnd": 1_500, "billed_seconds": 60}
+
+
+@pytest.mark.rule("IVR-3")
+def test_another_caller_under_a_used_id_gets_nothing(world):
+    world.offer("c", A, B)
+    assert world.offer("c", C, B).outcome == "call.wrong_order"
+    assert world.call("c").caller == A
+
+
+@pytest.mark.rule("IVR-3")
 def test_without_any_measure_our_own_clock_counts(world):
     world.connect("c", A, B)
     world.clock.advance(60_001)

@@ -136,7 +136,7 @@ def test_a_registration_waits_thirty_minutes_for_its_yes(after_ms, outcome):
     world.subscriber(A, balance_vnd=9_000)
     assert world.text(A, "DK").outcome == "confirm.ask_trial"
     assert world.package(A) is None
-    assert world.text(A, "Y 1234").outcome == "confirm.nothing"
+    assert world.text(A, "Y 1234").outcome == "forward.code_unknown"
     world.clock.advance(after_ms)
     assert world.text(A, "Y").outcome == outcome
     assert world.row(PENDING_CONFIRM, A) is None
