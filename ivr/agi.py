@@ -90,7 +90,7 @@ class AgiServer:
         )
 
     async def run(self) -> None:
-        """Serve until `stop`; what is being said is cut off, and its dialplan ends the call."""
+        """Serve until `stop`; what is being said then is cut off: its dialplan ends the call."""
         if self._server is None:
             raise RuntimeError("bind() comes first")
         try:

@@ -1,9 +1,8 @@
 """What voice platforms say, by id and language (IVR-6).  Pure.
 
-A prompt is a text with places for a number and amounts.  For platforms that play recordings,
-`parts` gives it as a sequence of recordings and things to be spoken from parts: digits, amounts;
-`files` names the recordings, one after the other, and `recordings` says what each of them must
-hold.
+A prompt is a text with places for a number and amounts.  To platforms that play recordings, `parts`
+gives it as a sequence of recordings and things to be spoken from parts: digits, amounts; `files`
+names the recordings, one after the other, and `recordings` says what each of them must hold.
 """
 
 import re
@@ -69,10 +68,7 @@ class Prompts:
         return _PLACE.sub(lambda place: _spoken(place[1], values[place[1]]).value, text)
 
     def parts(self, prompt_id: str, language: str, **values: int) -> list[Spoken]:
-        """The same as a sequence for platforms that play recordings.
-
-        `<id>.1`, digits, `<id>.2`, an amount, …
-        """
+        """The same as a sequence for platforms that play recordings: text, digits, text, amount."""
         spoken = []
         pieces = _PLACE.split(self._text(prompt_id, language))
         for at, piece in enumerate(pieces):
@@ -83,10 +79,10 @@ class Prompts:
         return spoken
 
     def files(self, prompt_id: str, language: str, **values: int) -> tuple[str, ...]:
-        """The recordings that make the prompt, to be played in this order, relative to the folder
-        of prompts, without an
-        ending: `vi/ask.1`, `vi/numbers/0`, …; a prompt without places is one recording,
-            `vi/refused`.
+        """The recordings that make the prompt, to be played in this order.
+
+        Names are relative to the folder of prompts and have no ending: `vi/ask.1`, `vi/numbers/0`,
+        …; a prompt without places is one recording, `vi/refused`.
         """
         language = language if language in self._texts else "vi"
         text = self._text(prompt_id, language)
@@ -96,7 +92,7 @@ class Prompts:
         return tuple(f"{language}/{stem}" for stem in stems)
 
     def recordings(self, language: str) -> Mapping[str, str]:
-        """What each recording of a language holds, by its name within the language folder."""
+        """What each recording of a language holds, by its name in the language's folder."""
         texts: dict[str, str] = {}
         for prompt_id, text in self._texts[language].items():
             pieces = iter(piece.strip(_BARE) for piece in _PLACE.split(text)[::2])
@@ -147,10 +143,8 @@ def _problems(texts: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, str
                 continue
             places = set(_PLACE.findall(text))
             if places != REQUIRED[prompt_id]:
-                yield (
-                    language,
-                    prompt_id,
-                    f"must name exactly {sorted(REQUIRED[prompt_id])}, it names {sorted(places)}",
-                )
+                wanted = sorted(REQUIRED[prompt_id])
+                reason = f"must name exactly {wanted}, it names {sorted(places)}"
+                yield language, prompt_id, reason
             if not text.strip() or len(text) > TEXT_CHARS_MAX:
                 yield language, prompt_id, f"must have 1 to {TEXT_CHARS_MAX} characters"

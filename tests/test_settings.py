@@ -461,3 +461,28 @@ def test_a_secret_must_be_a_text(write):
     assert problems(write("[security]\nsecret = 5")) == {
         ("security.secret", "must be a text that is not empty")
     }
+
+
+@pytest.mark.rule("CFG-1", "IVR-5")
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [
+        ('allow_from = ["10.0.0.0/8"]', "secret is missing"),
+        ('allow_from = ["127.0.0.1", "10.0.0.9"]', "secret is missing"),
+        ("allow_from = []", "names no network"),
+        ('allow_from = ["here"]', "'here' is no network"),
+        ('secret = "short"', "16 to 128 letters"),
+        ('secret = "with/a/slash/in/between"', "16 to 128 letters"),
+    ],
+)
+def test_fastagi_that_anybody_or_nobody_could_ask_is_a_problem(write, table, reason):
+    assert reason in str(problems(write(f"[fastagi]\n{table}")))
+
+
+@pytest.mark.rule("CFG-1", "IVR-5")
+def test_fastagi_may_be_asked_from_elsewhere_with_a_secret(write):
+    table = '[fastagi]\nsecret = "s3cret-of-the-dialplan"\nallow_from = ["10.0.0.0/8"]'
+    fastagi = load(write(table), {}).fastagi
+    assert fastagi is not None
+    assert fastagi.secret is not None
+    assert "s3cret" not in repr(fastagi)

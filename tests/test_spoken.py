@@ -1,4 +1,4 @@
-"""Numbers and prompts in words: what recordings there must be, and in which order they are played."""
+"""Numbers and prompts in words: which recordings there must be, and how they are played."""
 
 import tomllib
 from pathlib import Path

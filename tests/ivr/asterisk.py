@@ -9,11 +9,13 @@ Lines of a transcript:
 """
 
 import asyncio
+from typing import Any
 
 from ivr.agi import AgiServer
 from ivr.agi_protocol import ANY_KEY
 from ivr.agi_scripts import Service
 from telcod.bulk import SubscriberLine
+from telcod.rows import Kind, State
 from telcod.simulator.watch import WAIT_S
 from telcod.types import Channel, Request
 from tests.web.fake_backend import FakeBackend
@@ -81,8 +83,10 @@ def variables(*, path, args=(), **more):
 def books():
     """An and Binh have money."""
     backend = FakeBackend()
-    usual = {"kind": "prepaid", "state": "active", "balance_vnd": 20_000}
-    backend.add(*(SubscriberLine(msisdn=number, **usual) for number in (AN, BINH)))
+    for number in (AN, BINH):
+        backend.add(
+            SubscriberLine(msisdn=number, kind=Kind.PREPAID, state=State.ACTIVE, balance_vnd=20_000)
+        )
     return backend
 
 
@@ -98,7 +102,11 @@ class Pbx:
             answer_wait_s=options.pop("answer_wait_s", WAIT_S),
             retry_pause_s=0,
         )
-        usual = {"secret": SECRET, "allow_from": ("127.0.0.0/8",), "sounds": "telcod"}
+        usual: dict[str, Any] = {
+            "secret": SECRET,
+            "allow_from": ("127.0.0.0/8",),
+            "sounds": "telcod",
+        }
         self.server = AgiServer(
             service, self.backend.clock, host="127.0.0.1", port=0, **usual | options
         )
@@ -161,6 +169,4 @@ async def _play(line, reader, writer):
 async def _heard(name, reader):
     said = (await reader.readline()).decode()
     # B may end the question by any key; A hears what he hears.
-    assert said in {
-        f'STREAM FILE "telcod/{name}" "{keys}"\n' for keys in (ANY_KEY, "")
-    }
+    assert said in {f'STREAM FILE "telcod/{name}" "{keys}"\n' for keys in (ANY_KEY, "")}

@@ -289,7 +289,7 @@ async def test_books_that_do_not_answer_in_time_refuse_safely():
 
 @pytest.mark.rule("PFM-16")
 async def test_the_end_is_told_again_until_the_books_hear_it():
-    backend, tries = books(), []
+    backend, tries = books(), list[Request]()
 
     async def submit(request):
         if request.route == "call.ended" and len(tries) < 3:

@@ -1,4 +1,6 @@
-"""The bytes of FastAGI: what Asterisk writes, whatever the network does to it, and what it reads."""
+"""The bytes of FastAGI: what Asterisk writes, in whatever pieces, and what it can read."""
+
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -91,7 +93,8 @@ def test_the_code_of_a_key_is_a_key_and_nothing_else_is():
 def test_any_chunking_gives_the_same_events(data):
     stream = (ENVIRONMENT + "HANGUP\n200 result=1 (ư)\n520-a\nb\n520 c\n100 x\n").encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)))))
-    reader, got = AgiReader(), []
+    got: list[Any] = []
+    reader = AgiReader()
     for start, stop in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         reader.feed(stream[start:stop])
         got += reader.events()
