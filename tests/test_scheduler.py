@@ -46,6 +46,12 @@ class Office:
             self, self, self.clock, self.guard, lambda: self.books.rules.limits.texts
         )
 
+    async def due_calls(self, *, now_ms, most):
+        return []
+
+    async def due_texts(self, *, now_ms, most):
+        return []
+
     async def due_subscriptions(self, *, now_ms, most):
         if self.unreadable:
             self.unreadable -= 1

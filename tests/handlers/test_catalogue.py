@@ -31,7 +31,11 @@ def calls(path):
         place = SAYS.get(node.func.id)
         if place is None or len(node.args) <= place:
             continue
-        names = {word.arg for word in node.keywords if word.arg} - {"kind", "short_code", "expires_at"}
+        names = {word.arg for word in node.keywords if word.arg} - {
+            "kind",
+            "short_code",
+            "expires_at",
+        }
         if any(word.arg is None for word in node.keywords):
             names |= TERMS
         for key in keys_of(node.args[place]):
