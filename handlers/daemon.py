@@ -40,19 +40,18 @@ def reload(request: Request, tx: Tx) -> Reply:
 def changed_tariffs(
     tariffs: Iterable[Tariff], seen: Mapping[str, TariffSeen], now_ms: int
 ) -> list[str]:
-    """Which tariffs that were valid already are no longer what they were (F38).  Pure.
+    """Which tariffs that were valid already are no longer what they were, or gone (F38).  Pure.
 
     Args:
         tariffs: Those to be used.
         seen: Those that the books have used, by id.
         now_ms: Unix milliseconds.
     """
+    present = {tariff.id: tariff.fingerprint() for tariff in tariffs}
     return sorted(
-        tariff.id
-        for tariff in tariffs
-        if (before := seen.get(tariff.id)) is not None
-        and before.valid_from <= now_ms
-        and before.hash != tariff.fingerprint()
+        before.id
+        for before in seen.values()
+        if before.valid_from <= now_ms and before.hash != present.get(before.id)
     )
 
 

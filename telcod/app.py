@@ -310,14 +310,16 @@ class Daemon:
             ) from error
 
     def _start_books(self, batcher: Batcher) -> int:
+        seen = {row.id: row for row in batcher.store.scan(TARIFF_SEEN)}
+        changed = changed_tariffs(self.rules.tariffs.tariffs, seen, self.clock.wall_ms())
+        if changed:
+            raise NotStarted(
+                f"a tariff that was valid already has changed, or is gone: {changed}",
+                what_to_do="Put the old file back, and add a new one with a later valid_from.",
+            )
         answer = batcher.run([Request("daemon.start", channel=Channel.CLOCK)]).results[0]
         if not isinstance(answer, Answer) or answer.data is None:
             raise NotStarted("the books can't be written")
-        if answer.outcome == "tariff.changed":
-            raise NotStarted(
-                f"a tariff that was valid already has changed: {answer.data['tariffs']}",
-                what_to_do="Put the old file back, and add a new one with a later valid_from.",
-            )
         if answer.outcome != "daemon.started":
             raise NotStarted(f"the books can't be opened: {answer.outcome}")
         return int(str(answer.data["boots"]))
