@@ -81,7 +81,8 @@ def offer(request: Request, tx: Tx) -> Reply:
     call_id, dialled = request.args
     known = tx.get(CALL, row_id(request, call_id))
     if known is not None:
-        if known.caller != request.sender:  # Another call under a used id: nothing happens (F16).
+        # Another caller under a used id: nothing happens (F16).
+        if request.sender and known.caller != request.sender:
             return Reply(WRONG_ORDER, data={"state": known.state})
         return _standing(tx, known)
     match read_dialled(dialled, tx.rules.old_prefixes):

@@ -102,6 +102,7 @@ class CallModel(Model):
         self.setting = setting
         self.terms = sorted(terms, key=lambda each: each.from_ms)
         self.calls = {}
+        self.strangers = set()  # Calls whose payer's number is somebody else's by now.
         self.asked = []  # (when, who, whom)
         self.receipts = []  # To whom.
 
@@ -137,8 +138,9 @@ class CallModel(Model):
     def set_state(self, number, state):
         came_back = self.people[number].state == "closed" and state != "closed"
         outcome = super().set_state(number, state)
-        if came_back:  # What a call under way holds stays until it ends.
+        if came_back:  # Somebody else, who owes nothing for calls before him.  What a call under way holds stays until it ends.
             self.people[number].balance_vnd = self.held(number)
+            self.strangers |= {key for key, call in self.calls.items() if call.payer == number}
         return outcome
 
     # -- time
@@ -359,7 +361,8 @@ class CallModel(Model):
     def correct(self, call):
         call.billed_s = min(call.used_s, call.granted_s)
         missing_vnd = call.terms.price(call.billed_s) - call.charged_vnd
-        extra_vnd = min(missing_vnd, self.spendable(call.payer))
+        strange = any(self.calls[key] is call for key in self.strangers)
+        extra_vnd = 0 if strange else min(missing_vnd, self.spendable(call.payer))
         call.charged_vnd += extra_vnd
         call.written_off_vnd = call.terms.price(call.used_s) - call.charged_vnd
         self.people[call.payer].balance_vnd -= extra_vnd
