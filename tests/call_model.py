@@ -190,8 +190,11 @@ class CallModel(Model):
         if listed == "white" and self.works(payer):
             call.agreed = True
             return self.grant(call)
-        if any(each.state == "asking" and each.payer == payer for each in self.calls.values()):
-            return self.refuse(call, "busy")
+        for other in self.calls.values():
+            if other is not call and (other.state, other.payer) == ("asking", payer):
+                if self.now_ms < other.due_ms:
+                    return self.refuse(call, "busy")
+                self.refuse(other, "expired")  # The clock's work is behind, but its time is over.
         call.state = "asking"
         return self.ask(call)
 

@@ -166,7 +166,9 @@ async def test_a_tariff_that_was_valid_may_not_change(simulated, folder):
         again = TelcodProcess(folder)
         await again.start(ready=False)
         assert await again.wait_exit() == 3
-        assert "a tariff that was valid already has changed, or is gone: ['2018-09-15']" in again.said
+        assert (
+            "a tariff that was valid already has changed, or is gone: ['2018-09-15']" in again.said
+        )
         assert "add a new one with a later valid_from" in again.said
         assert "Traceback" not in again.said
 
