@@ -138,7 +138,9 @@ class CallModel(Model):
     def set_state(self, number, state):
         came_back = self.people[number].state == "closed" and state != "closed"
         outcome = super().set_state(number, state)
-        if came_back:  # Somebody else, who owes nothing for calls before him.  What a call under way holds stays until it ends.
+        if came_back:
+            # Somebody else, who owes nothing for calls before him.  What a call under way holds
+            # stays until it ends.
             self.people[number].balance_vnd = self.held(number)
             self.strangers |= {key for key, call in self.calls.items() if call.payer == number}
         return outcome
