@@ -260,10 +260,15 @@ class CallMachine(RuleBasedStateMachine):
             self._set_state(payer, "active")
         self._happen((self._new_key(), op, pair))
 
-    @rule(pair=couples, digit=st.sampled_from("1344"), leaver=st.sampled_from((0, 1, 1)))
-    def a_number_is_closed_while_it_is_asked(self, pair, digit, leaver):
+    @rule(
+        pair=couples,
+        digit=st.sampled_from("1344"),
+        leaver=st.sampled_from((0, 1, 1)),
+        state=st.sampled_from(("closed", "suspended")),
+    )
+    def a_number_is_barred_while_it_is_asked(self, pair, digit, leaver, state):
         key = self._ask(*pair)
-        self._set_state(pair[leaver], "closed")
+        self._set_state(pair[leaver], state)
         self._happen((key, "consent", ("digit", digit)))
 
     @rule(

@@ -10,7 +10,7 @@ from tests.planted.call_bugs import BUGS
 from tests.planted.test_planted import BUDGET as TEXTS_BUDGET
 
 # More than there are for texts: a call has more ways to go wrong.
-BUDGET = settings(TEXTS_BUDGET, max_examples=2 * TEXTS_BUDGET.max_examples)
+BUDGET = settings(TEXTS_BUDGET, max_examples=3 * TEXTS_BUDGET.max_examples)
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
