@@ -12,7 +12,7 @@ from telcod.billing.recent import decide_again
 from telcod.days import MINUTE_MS
 from telcod.rows import AUDIT, MO, RECENT, SUBSCRIBER, Audit, Recent, Subscriber
 from telcod.tx import Tx
-from telcod.types import SILENCE, Channel, Handler, Reply, Request, say
+from telcod.types import SILENCE, Handler, Reply, Request, say
 
 SHORT_CODE_PAYFORME: Final = "1566"
 SHORT_CODE_EPAYMENT: Final = "9223"
@@ -124,8 +124,3 @@ def command_name(request: Request, tx: Tx) -> str:
     if request.mo is not None:
         return f"mo:{tx.next_seq(MO)}"
     return f"{request.route}:{request.sender}:{tx.now_ms}"
-
-
-def by_clock(request: Request) -> bool:
-    """Whether nobody asked: the moment came."""
-    return request.channel == Channel.CLOCK

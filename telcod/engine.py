@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from queue import Empty, SimpleQueue
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 import structlog
@@ -98,13 +98,6 @@ class BatchDone(NamedTuple):
     results: list[Result]
     outbox: Sequence[OutboxSms]
     stats: BatchStats
-
-
-class Observer(Protocol):
-    """Who wants to know of batches (metrics)."""
-
-    def batch_done(self, stats: BatchStats) -> None:
-        """A batch was committed."""
 
 
 class Batcher:

@@ -17,7 +17,6 @@ class ListLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The numbers of LST that are settings."""
 
     entries_max: int = 50
-    reply_parts_max: int = 3
 
 
 class Verdict(StrEnum):

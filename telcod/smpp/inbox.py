@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 import structlog
 
+from telcod.assembly import STORED_TEXT_CHARS_MAX
 from telcod.dispatch import IGNORED_ROUTE, RECEIPT_ROUTE, Dispatcher
 from telcod.engine import PART_ROUTE, QUARANTINED, Result
 from telcod.errors import ESME_ROK, Overloaded, TelcodError, fate_of
@@ -28,7 +29,6 @@ from telcod.vault import Vault
 
 HASHES_WAITING_MAX: Final = 64
 SOURCE_DIGITS_MIN: Final = 7
-STORED_TEXT_CHARS_MAX: Final = 1_000
 UNANSWERED: Final = (
     NumberError.NAME,
     NumberError.SHORT_CODE,

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from telcod.billing.ledger import FIRST_HASH
 from telcod.errors import StoreRefused
 from telcod.ports import Sent, Settled
 from telcod.rows import (
@@ -41,7 +42,6 @@ from telcod.tx import Changes
 from telcod.types import Language
 
 R = TypeVar("R", bound=Row)
-FIRST_HASH: Final = bytes(32)
 APPEND_ONLY: Final = (ENTRY, AUDIT, PERIOD)
 # What the CHECKs of the migrations say, table by table.
 CHECKS: Final[Mapping[Table[Any], Callable[[Any], bool]]] = {

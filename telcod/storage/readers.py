@@ -14,20 +14,12 @@ import aiosqlite
 from telcod.errors import Unavailable
 from telcod.rows import OUTBOX_SMS, OutboxSms, Row, Table
 from telcod.storage.memory import MemoryStore
+from telcod.storage.sqlite import DUE_CALLS, DUE_SUBSCRIPTIONS, DUE_TEXTS
 
 _OUTBOX_COLUMNS: Final = ", ".join(OUTBOX_SMS.columns)
 _PENDING: Final = (
     f"SELECT {_OUTBOX_COLUMNS} FROM outbox_sms WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?"
 )
-_DUE: Final = (
-    "SELECT msisdn, period_no FROM subscription "
-    "WHERE next_at > 0 AND next_at <= ? ORDER BY next_at, msisdn LIMIT ?"
-)
-
-_DUE_TEXTS: Final = (
-    "SELECT mo FROM held_text WHERE due_at > 0 AND due_at <= ? ORDER BY due_at, mo LIMIT ?"
-)
-_DUE_CALLS: Final = "SELECT id FROM call WHERE due_at > 0 AND due_at <= ? ORDER BY due_at LIMIT ?"
 
 
 class SqliteReader:
@@ -57,15 +49,15 @@ class SqliteReader:
 
     async def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """See `Store.due_subscriptions`."""
-        return [(row[0], row[1]) for row in await self.rows(_DUE, (now_ms, most))]
+        return [(row[0], row[1]) for row in await self.rows(DUE_SUBSCRIPTIONS, (now_ms, most))]
 
     async def due_texts(self, *, now_ms: int, most: int) -> list[int]:
         """See `Store.due_texts`."""
-        return [row[0] for row in await self.rows(_DUE_TEXTS, (now_ms, most))]
+        return [row[0] for row in await self.rows(DUE_TEXTS, (now_ms, most))]
 
     async def due_calls(self, *, now_ms: int, most: int) -> list[str]:
         """See `Store.due_calls`."""
-        return [row[0] for row in await self.rows(_DUE_CALLS, (now_ms, most))]
+        return [row[0] for row in await self.rows(DUE_CALLS, (now_ms, most))]
 
     async def count_pending(self) -> int:
         """How many texts still wait to be sent."""

@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
+from telcod.billing.ledger import FIRST_HASH
 from telcod.errors import StoreFailed, StoreFull, StoreLocked, StoreRefused
 from telcod.ports import Sent, Settled
 from telcod.rows import AUDIT, ENTRY, LOGS, OUTBOX_SMS, OutboxSms, Row, Table
@@ -30,7 +31,6 @@ WAL_PAGES_PER_CHECKPOINT: Final = (
 )
 JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
 HASHED: Final = (ENTRY, AUDIT)
-FIRST_HASH: Final = bytes(32)
 
 _SETTLE: Final = """
     UPDATE outbox_sms SET state = ?, attempts = ?, done_at = ?, link = ?, message_id = ?
@@ -56,13 +56,13 @@ _BY_MESSAGE_ID: Final = """
     SELECT seq, state, attempts, kind, mo, link FROM outbox_sms
     WHERE message_id = ? AND message_id <> '' ORDER BY seq
 """
-_DUE_TEXTS: Final = """
+DUE_TEXTS: Final = """
     SELECT mo FROM held_text WHERE due_at > 0 AND due_at <= ? ORDER BY due_at, mo LIMIT ?
 """
-_DUE_CALLS: Final = """
+DUE_CALLS: Final = """
     SELECT id FROM call WHERE due_at > 0 AND due_at <= ? ORDER BY due_at, id LIMIT ?
 """
-_DUE: Final = """
+DUE_SUBSCRIPTIONS: Final = """
     SELECT msisdn, period_no FROM subscription
     WHERE next_at > 0 AND next_at <= ? ORDER BY next_at, msisdn LIMIT ?
 """
@@ -274,15 +274,15 @@ class SqliteStore:
 
     def due_texts(self, *, now_ms: int, most: int) -> list[int]:
         """See `Store.due_texts`."""
-        return [row[0] for row in self._db.execute(_DUE_TEXTS, (now_ms, most))]
+        return [row[0] for row in self._db.execute(DUE_TEXTS, (now_ms, most))]
 
     def due_calls(self, *, now_ms: int, most: int) -> list[str]:
         """See `Store.due_calls`."""
-        return [row[0] for row in self._db.execute(_DUE_CALLS, (now_ms, most))]
+        return [row[0] for row in self._db.execute(DUE_CALLS, (now_ms, most))]
 
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """See `Store.due_subscriptions`."""
-        return [(row[0], row[1]) for row in self._db.execute(_DUE, (now_ms, most))]
+        return [(row[0], row[1]) for row in self._db.execute(DUE_SUBSCRIPTIONS, (now_ms, most))]
 
     def _sql_of(self, table: Table[Any]) -> _Sql:
         sql = self._sql.get(table)
