@@ -65,12 +65,14 @@ NPM = Peer(
             "tell_mode",
             "answer_unbind",
             "take_unbind_resp",
+            "keep_order",
         }
     ),
     needs_npm=True,
 )
-# smpp34 1.5.0, seen on the wire: an ESME's unbind gets no answer, the connection just ends; the
+# smpp34 1.5.0, seen on the wire: the connection ends upon an ESME's unbind, seldom answered; the
 # answer to its own unbind gets a generic_nack, and the connection stays until the ESME ends it.
+# Deliveries asked for one right after the other run on its own threads: any may be written first.
 SMPP34 = Peer("smpp34", (sys.executable, str(FOLDER / "smpp34_smsc.py")))
 PEERS = (NPM, SMPP34)
 

@@ -128,7 +128,8 @@ async def test_a_long_text_is_delivered_as_it_was_asked_for(smsc, long):
         assert [await delivery for delivery in deliveries] == [0] * len(order)
         whole = b"".join(bodies[number] for number in sorted(bodies))
         assert whole == smpplib.gsm.gsm_encode(LONG)
-        assert list(bodies) == ([0] if long == "payload" else [2, 1, 3])
+        if smsc.can("keep_order"):
+            assert list(bodies) == ([0] if long == "payload" else [2, 1, 3])
 
 
 async def test_vendor_tlvs_are_delivered(smsc):
@@ -209,10 +210,12 @@ async def test_the_esme_may_unbind(smsc):
         await esme.bind()
         await smsc.next_event("bound")
         esme.client.send_pdu(smpplib.smpp.make_pdu("unbind", client=esme.client))
-        if smsc.can("answer_unbind"):
-            assert (await esme.read()).command == "unbind_resp"
+        answers = []
         with pytest.raises(smpplib.exceptions.ConnectionError):
-            await esme.read()
+            while True:
+                answers.append((await esme.read()).command)
+        # Who cannot be counted on to answer ends the connection, sometimes after an answer.
+        assert answers == ["unbind_resp"] or (not answers and not smsc.can("answer_unbind"))
         await smsc.next_event("unbound")
     await smsc.next_event("closed")
 
