@@ -12,7 +12,19 @@ texts to `config/messages/`.
 from collections.abc import Mapping
 from typing import Final
 
-from handlers import answers, calls, daemon, epayment, forwarded, info, lists, packages, staff
+from handlers import (
+    answers,
+    calls,
+    daemon,
+    epayment,
+    events,
+    forwarded,
+    info,
+    lists,
+    packages,
+    pushes,
+    staff,
+)
 from handlers.common import SHORT_CODE_EPAYMENT, SHORT_CODE_PAYFORME
 from telcod.dispatch import (
     FORWARD_ROUTE,
@@ -59,6 +71,10 @@ TEXTS: Final = (  # a text to 1566 + number: for that number, who pays
     Route("forward.outcome",        forwarded.outcome),
     Route("clock.text",             forwarded.look_after),
 )
+MENU: Final = (  # what is in the menu of *1566# and in no text; a question on the screen
+    Route("dial.guide",             info.dial_guide,           Args.NUMBERS),
+    Route("consent.answer",         forwarded.answer_push),
+)
 CALLS: Final = (  # 1566 dialled: the one who is called is asked to pay
     Route("call.offer",             calls.offer),
     Route("call.consent",           calls.consent),
@@ -70,6 +86,8 @@ CALLS: Final = (  # 1566 dialled: the one who is called is asked to pay
 CLOCK: Final = (  # what happens because its moment came
     Route("clock.package",          packages.look_after),
     Route("clock.call",             calls.supervise),
+    Route("push.outcome",           pushes.outcome),
+    Route("events.published",       events.published),
     Route("daemon.start",           daemon.start),
     Route("daemon.reload",          daemon.reload),
 )
@@ -89,6 +107,6 @@ BY_SHORT_CODE: Final[Mapping[str, tuple[Route, ...]]] = {
 }
 ROUTES: Final[Mapping[str, Route]] = {
     route.name: route
-    for table in (PAYFORME, EPAYMENT, NO_KEYWORD, TEXTS, CALLS, CLOCK, STAFF)
+    for table in (PAYFORME, EPAYMENT, NO_KEYWORD, TEXTS, MENU, CALLS, CLOCK, STAFF)
     for route in table
 }

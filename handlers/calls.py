@@ -15,7 +15,8 @@ from typing import Final
 import msgspec
 
 from handlers.common import tell
-from handlers.requests import count_request, too_often
+from handlers.lists import put_on_list
+from handlers.requests import count_request, keys_offered, too_often
 from telcod.billing.accounts import REVENUE_VOICE, WRITE_OFF, main_account
 from telcod.billing.calls import (
     NEUTRAL_PROMPT,
@@ -32,7 +33,6 @@ from telcod.billing.calls import (
 from telcod.billing.consent import Accept, AskAgain, Refuse, decide_consent
 from telcod.billing.holds import hold, settle
 from telcod.billing.ledger import Declined, Transfer, post
-from telcod.billing.lists import Verdict, decide_add, on_net
 from telcod.billing.packages import is_working
 from telcod.billing.tariffs import Tariff
 from telcod.days import SECOND_MS
@@ -50,7 +50,6 @@ from telcod.rows import (
     Call,
     CallState,
     HoldStatus,
-    ListEntry,
     ListKind,
     State,
     Subscriber,
@@ -110,7 +109,7 @@ def consent(request: Request, tx: Tx) -> Reply:
     limits = tx.rules.limits.calls
     if tx.now_ms >= call.due_at:
         return _decline(tx, call, Refused.EXPIRED)
-    keys = _keys(tx, call.payer)
+    keys = keys_offered(tx, call.payer)
     decision = decide_consent(result, digit, keys=keys, asks=call.asks, asks_max=limits.asks_max)
     match decision:
         case AskAgain():
@@ -119,13 +118,13 @@ def consent(request: Request, tx: Tx) -> Reply:
             return Reply(OK, data=_question(tx, call))
         case Refuse(reason, blacklist):
             if blacklist:
-                _list(tx, call, ListKind.BLACK)
+                put_on_list(tx, call.payer, call.caller, ListKind.BLACK)
             return _decline(
                 tx, msgspec.structs.replace(call, consent_key=digit, recording=recording), reason
             )
         case Accept(whitelist):
             if whitelist:
-                _list(tx, call, ListKind.WHITE)
+                put_on_list(tx, call.payer, call.caller, ListKind.WHITE)
             evidence = msgspec.structs.replace(
                 call, consent_key=digit, consent_at=tx.now_ms, recording=recording
             )
@@ -182,12 +181,11 @@ def ended(request: Request, tx: Tx) -> Reply:
         return Reply(UNKNOWN)
     if call.state == CallState.ASKING:
         _stop_asking(tx, call)
-        tx.put(
-            CALL,
-            msgspec.structs.replace(
-                _closed(call, tx.now_ms), state=CallState.REFUSED, reason=Refused.CALLER_GONE
-            ),
+        gone = msgspec.structs.replace(
+            _closed(call, tx.now_ms), state=CallState.REFUSED, reason=Refused.CALLER_GONE
         )
+        tx.put(CALL, gone)
+        _tell_others(tx, "refused", gone)
         return Reply(OK, data={**_final(call), "drop": "payer"})
     if call.reason == Refused.CALLER_GONE:
         return Reply(OK, data={**_final(call), "drop": "payer"})
@@ -224,19 +222,18 @@ def supervise(request: Request, tx: Tx) -> Reply:
     charge = decide_end(call.used_s, call.granted_s, _tariff(tx, call).voice)
     _charge(tx, call, charge.charged_vnd, expired=True)
     _write_off(tx, call, charge.written_off_vnd)
-    tx.put(
-        CALL,
-        msgspec.structs.replace(
-            call,
-            state=CallState.ENDED,
-            reason="no_end",
-            billed_s=charge.billed_s,
-            charged_vnd=charge.charged_vnd,
-            written_off_vnd=charge.written_off_vnd,
-            suspect=1,
-            due_at=0,
-        ),
+    call = msgspec.structs.replace(
+        call,
+        state=CallState.ENDED,
+        reason="no_end",
+        billed_s=charge.billed_s,
+        charged_vnd=charge.charged_vnd,
+        written_off_vnd=charge.written_off_vnd,
+        suspect=1,
+        due_at=0,
     )
+    tx.put(CALL, call)
+    _tell_others(tx, "ended", call)
     _receipt(tx, call, charge.billed_s, charge.charged_vnd)
     return Reply("call.suspect")
 
@@ -279,6 +276,7 @@ def _asked(request: Request, tx: Tx, call_id: str, payer: int) -> Reply:
     )
     tx.put(CALL, call)
     tx.put(ASKING, Asking(payer, call.id))
+    _tell_others(tx, "asked", call)
     return Reply(OK, data=_question(tx, call))
 
 
@@ -345,6 +343,7 @@ def _refused(request: Request, tx: Tx, call_id: str, payer: int, reason: Refused
         ended_at=tx.now_ms,
     )
     tx.put(CALL, call)
+    _tell_others(tx, "refused", call)
     return Reply(OK, data=_refusal(tx, call))
 
 
@@ -370,6 +369,7 @@ def _grant_first(tx: Tx, call: Call) -> Reply:
     )
     _hold(tx, call, grant.hold_vnd)
     tx.put(CALL, call)
+    _tell_others(tx, "granted", call)
     return Reply(OK, data=_connection(tx, call))
 
 
@@ -413,6 +413,23 @@ def _hold(tx: Tx, call: Call, amount_vnd: int) -> None:
             raise LedgerCorrupt(f"a hold that was decided is declined: {declined}")
 
 
+def _tell_others(tx: Tx, verb: str, call: Call) -> None:
+    """What other systems hear of it (MQTT-2)."""
+    tx.emit(
+        "call",
+        verb,
+        call.payer,
+        call=call.id,
+        caller=str(call.caller or ""),
+        reason=call.reason,
+        granted_s=call.granted_s,
+        billed_s=call.billed_s,
+        charged_vnd=call.charged_vnd,
+        written_off_vnd=call.written_off_vnd,
+        suspect=bool(call.suspect),
+    )
+
+
 def _talking(tx: Tx, call: Call, answered_at: int) -> Call:
     limits = tx.rules.limits.calls
     call = msgspec.structs.replace(call, state=CallState.TALKING, answered_at=answered_at)
@@ -429,6 +446,7 @@ def _decline(tx: Tx, call: Call, reason: Refused) -> Reply:
     _stop_asking(tx, call)
     call = msgspec.structs.replace(_closed(call, tx.now_ms), state=CallState.REFUSED, reason=reason)
     tx.put(CALL, call)
+    _tell_others(tx, "refused", call)
     return Reply(OK, data=_refusal(tx, call))
 
 
@@ -436,31 +454,6 @@ def _stop_asking(tx: Tx, call: Call) -> None:
     asking = tx.get(ASKING, call.payer)
     if asking is not None and asking.call == call.id:
         tx.delete(ASKING, asking)
-
-
-def _list(tx: Tx, call: Call, kind: ListKind) -> None:
-    """Keys 3 and 4: A goes on B's list, when there is room (PFM-12).
-
-    A number closed meanwhile has no lists (NUM-5).
-    """
-    if not on_net(tx.get(SUBSCRIBER, call.payer)):
-        return
-    entries = tx.group(LIST_ENTRY, call.payer)
-    verdict = decide_add(
-        kind,
-        call.caller,
-        tx.get(SUBSCRIBER, call.caller),
-        entries,
-        tx.rules.limits.lists,
-        owner=call.payer,
-    )
-    if verdict in {Verdict.ADDED, Verdict.MOVED}:
-        tx.put(LIST_ENTRY, ListEntry(call.payer, call.caller, kind.value, tx.now_ms))
-
-
-def _keys(tx: Tx, payer: int) -> str:
-    """Key 3 is offered with a working package only."""
-    return "1234" if is_working(tx.get(SUBSCRIPTION, payer)) else "124"
 
 
 def _ask_due(tx: Tx, limits: CallLimits) -> int:
@@ -508,6 +501,7 @@ def _end(tx: Tx, call: Call, used_s: int) -> Reply:
         written_off_vnd=charge.written_off_vnd,
     )
     tx.put(CALL, call)
+    _tell_others(tx, "ended", call)
     _receipt(tx, call, charge.billed_s, charge.charged_vnd)
     return Reply(OK, data=_final(call))
 
@@ -537,6 +531,7 @@ def _correct(tx: Tx, call: Call, used_s: int) -> Reply:
         written_off_vnd=late.written_off_vnd,
     )
     tx.put(CALL, call)
+    _tell_others(tx, "corrected", call)
     if late.extra_vnd:
         _receipt(tx, call, late.billed_s, call.charged_vnd)
     return Reply(OK, data=_final(call))
@@ -626,7 +621,7 @@ def _question(tx: Tx, call: Call) -> dict[str, object]:
     """PFM-12: who asks and what it costs, before the key."""
     limits = tx.rules.limits.calls
     payer = tx.get(SUBSCRIBER, call.payer)
-    keys = _keys(tx, call.payer)
+    keys = keys_offered(tx, call.payer)
     voice = _tariff(tx, call).voice
     said = _said(
         tx,

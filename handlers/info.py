@@ -73,6 +73,15 @@ def charges(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
     )
 
 
+@for_subscribers
+def dial_guide(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
+    """How to call somebody who pays: what to dial (PFM-10).  `args`: the number."""
+    number = request.args[0]
+    if not number.isdigit():
+        return say("forward.malformed")
+    return say("dial.guide", number=int(number), command=f"1566{national(Msisdn(int(number)))}")
+
+
 def unknown(request: Request, tx: Tx) -> Reply:
     """A text that matches nothing.
 
@@ -116,6 +125,7 @@ def _notices(tx: Tx, subscriber: Subscriber, *, wanted: int) -> Reply:
     if subscriber.notices == wanted:
         return say(f"{key}_already")
     tx.put(SUBSCRIBER, msgspec.structs.replace(subscriber, notices=wanted))
+    tx.emit("subscriber", "notices_changed", subscriber.msisdn, wanted=bool(wanted))
     return say(key)
 
 

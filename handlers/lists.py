@@ -79,6 +79,21 @@ def white_show(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
     return say(key, count=len(numbers), numbers=numbers)
 
 
+def put_on_list(tx: Tx, owner: int, number: int, kind: ListKind) -> None:
+    """Keys 3 and 4 of a question: A goes on B's list, when there is room (PFM-12).
+
+    A number closed meanwhile has no lists (NUM-5).
+    """
+    if not on_net(tx.get(SUBSCRIBER, owner)):
+        return
+    entries = tx.group(LIST_ENTRY, owner)
+    listed = tx.get(SUBSCRIBER, number)
+    verdict = decide_add(kind, number, listed, entries, tx.rules.limits.lists, owner=owner)
+    if verdict in {Verdict.ADDED, Verdict.MOVED}:
+        tx.put(LIST_ENTRY, ListEntry(owner, number, kind.value, tx.now_ms))
+        tx.emit("list", "added", owner, list=kind.value, number=str(number))
+
+
 def _resting(current: Subscription | None) -> str:
     if current is not None and current.status == PackageStatus.SUSPENDED:
         return "list.w.show_suspended"
@@ -104,6 +119,7 @@ def _add(request: Request, tx: Tx, subscriber: Subscriber, kind: ListKind) -> Re
         )
         if verdict in {Verdict.ADDED, Verdict.MOVED}:
             tx.put(LIST_ENTRY, ListEntry(owner, number, kind.value, tx.now_ms))
+            tx.emit("list", "added", owner, list=kind.value, number=str(number))
         verdicts.append((verdict, national(Msisdn(number))))
     return _told(kind, verdicts)
 
@@ -131,6 +147,7 @@ def _remove(request: Request, tx: Tx, subscriber: Subscriber, kind: ListKind) ->
         listed = entry is not None and entry.kind == kind
         if entry is not None and listed:
             tx.delete(LIST_ENTRY, entry)
+            tx.emit("list", "removed", subscriber.msisdn, list=kind.value, number=str(number))
         verdicts.append(
             (Verdict.REMOVED if listed else Verdict.NOT_LISTED, national(Msisdn(number)))
         )
@@ -165,3 +182,4 @@ def _drop(tx: Tx, owner: int, numbers: Sequence[int]) -> None:
     entries = tx.group(LIST_ENTRY, owner)
     for entry in [entries[owner, number] for number in numbers]:
         tx.delete(LIST_ENTRY, entry)
+        tx.emit("list", "removed", owner, list=entry.kind, number=str(entry.number))

@@ -71,6 +71,7 @@ def cancel(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
             current, status=PackageStatus.CANCELLED.value, next_at=0, remind_at=0
         ),
     )
+    _tell_others(tx, "cancelled", subscriber, current.package)
     return say("package.cancelled", package=named(tx, subscriber, f"name.{current.package}"))
 
 
@@ -141,6 +142,7 @@ def start(request: Request, tx: Tx, subscriber: Subscriber, package: str) -> Rep
         tx.put(SUBSCRIBER, msgspec.structs.replace(subscriber, trial_used=1))
     price_vnd = tx.rules.tariffs.at(tx.now_ms).packages[package].price_vnd
     terms = package_terms(tx, subscriber, package, price_vnd, decision.ends_at)
+    _tell_others(tx, "started", subscriber, package, ends_at=decision.ends_at, trial=decision.trial)
     return say("package.trial_started" if decision.trial else "package.started", **terms)
 
 
@@ -205,6 +207,8 @@ def renew(tx: Tx, subscriber: Subscriber, current: Subscription) -> Reply:
                     remind_at=0,
                 ),
             )
+            if decision.first:
+                _tell_others(tx, "suspended", subscriber, current.package)
             return Reply("package.suspended")
         case Cancel():
             tx.put(
@@ -222,6 +226,7 @@ def renew(tx: Tx, subscriber: Subscriber, current: Subscription) -> Reply:
                 command=COMMANDS[current.package],
                 days=limits.cancel_after_h // 24,
             )
+            _tell_others(tx, "ended_unpaid", subscriber, current.package)
             return Reply(ENDED_UNPAID)
 
 
@@ -379,7 +384,21 @@ def _renewed(tx: Tx, subscriber: Subscriber, current: Subscription, decision: Re
     if told:
         terms = package_terms(tx, subscriber, current.package, decision.price_vnd, decision.ends_at)
         tell(tx, subscriber, "package.renewed", kind="package", **terms)
+    _tell_others(
+        tx,
+        "renewed",
+        subscriber,
+        current.package,
+        ends_at=decision.ends_at,
+        period=period_no,
+        missed=decision.missed,
+    )
     return Reply("package.renewed")
+
+
+def _tell_others(tx: Tx, verb: str, subscriber: Subscriber, package: str, **body: object) -> None:
+    """What other systems hear of it (MQTT-2)."""
+    tx.emit("package", verb, subscriber.msisdn, package=package, **body)
 
 
 def _remind(tx: Tx, subscriber: Subscriber, current: Subscription) -> Reply:

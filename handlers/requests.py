@@ -1,11 +1,12 @@
-"""How often A may ask: 10 requests A to B and 30 A to anyone in 24 h, calls and texts together
-(PFM-14).
+"""What calls and texts for B to pay share: how often A may ask, 10 times B and 30 times anyone in
+24 h (PFM-14), and the keys that B may press (PFM-12).
 """
 
 from telcod.billing.calls import CallLimits
+from telcod.billing.packages import is_working
 from telcod.billing.recent import decide_again
 from telcod.days import HOUR_MS
-from telcod.rows import RECENT, Recent
+from telcod.rows import RECENT, SUBSCRIPTION, Recent
 from telcod.tx import Tx
 
 
@@ -22,6 +23,11 @@ def count_request(tx: Tx, caller: int, payer: int, limits: CallLimits) -> None:
         times = _again(tx, subject, most, limits)
         if times is not None:
             tx.put(RECENT, Recent(subject, times))
+
+
+def keys_offered(tx: Tx, payer: int) -> str:
+    """The keys of the question to B; key 3 is offered with a working package only (PFM-12)."""
+    return "1234" if is_working(tx.get(SUBSCRIPTION, payer)) else "124"
 
 
 def _again(tx: Tx, subject: str, most: int, limits: CallLimits) -> str | None:

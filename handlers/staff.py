@@ -77,6 +77,7 @@ def top_up(request: Request, tx: Tx) -> Reply:
         tx.put(SUBSCRIBER, subscriber)
     retried = retry_after_topup(tx, subscriber)
     write_audit(tx, request, "topup", str(subscriber.msisdn), f"{amount_vnd} {reason}")
+    tx.emit("balance", "credited", subscriber.msisdn, amount_vnd=amount_vnd, entry=posted.seq)
     balance = tx.get(ACCOUNT, account)
     data = {
         "balance_vnd": balance.posted if balance else 0,
@@ -244,6 +245,8 @@ def _open_books(request: Request, tx: Tx, line: SubscriberData, *, life: int = 1
 
 
 def _change_state(request: Request, tx: Tx, subscriber: Subscriber, state: State) -> None:
+    before = subscriber.state
+    tx.emit("subscriber", "state_changed", subscriber.msisdn, state=state.value, before=before)
     if state is State.CLOSED:
         _close(tx, subscriber)
     elif subscriber.state == State.CLOSED:

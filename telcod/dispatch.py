@@ -12,11 +12,12 @@ keyword wins: so `DK 7` is `DK7`, `XOA B` is `XOAB`, `KTB` is `KT B`.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from telcod import text as texts
 from telcod.msisdn import NumberError, parse_many
 from telcod.msisdn import parse as parse_number
+from telcod.rows import Table
 from telcod.types import Handler
 
 KEYWORD_WORDS_MAX: Final = 3
@@ -50,8 +51,8 @@ class Args(StrEnum):
 class Route(NamedTuple):
     """One row of a dispatch table.
 
-    `usage` is the catalogue's key that explains the command; `lists` and `numbers` tell the engine
-    what to read beforehand.
+    `usage` is the catalogue's key that explains the command.  `lists` and `reads` tell the engine
+    what to read beforehand: the lists of the sender, the row whose key is the first argument.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Route(NamedTuple):
     args: Args = Args.NOT_FROM_TEXT
     usage: str = ""
     lists: bool = False
+    reads: Table[Any] | None = None
 
 
 class Parsed(NamedTuple):

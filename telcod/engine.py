@@ -43,6 +43,8 @@ from telcod.rows import (
     META,
     MO,
     MO_PART,
+    OUTBOX_EVENT,
+    OUTBOX_PUSH,
     OUTBOX_SMS,
     PART_RECEIPT,
     QUARANTINE,
@@ -52,11 +54,13 @@ from telcod.rows import (
     Command,
     Meta,
     MoRow,
+    OutboxPush,
     OutboxSms,
     OutboxState,
     PartReceipt,
     Quarantine,
     SmscConnection,
+    Table,
 )
 from telcod.rules import Rules
 from telcod.tx import Tx
@@ -93,11 +97,15 @@ class BatchStats(NamedTuple):
 
 
 class BatchDone(NamedTuple):
-    """A committed batch: a result for each request, and the texts that may leave now."""
+    """A committed batch: a result for each request, and what may leave now: texts, pushes, and
+    how many events.
+    """
 
     results: list[Result]
     outbox: Sequence[OutboxSms]
     stats: BatchStats
+    pushes: Sequence[OutboxPush] = ()
+    events: int = 0
 
 
 class Batcher:
@@ -162,13 +170,15 @@ class Batcher:
         last = self._run((), settled, connections)
         return BatchDone(
             [part.results[0] for part in parts],
-            [row for part in parts for row in part.outbox],
+            [row for part in (*parts, last) for row in part.outbox],
             BatchStats(
                 len(requests),
                 len(settled),
                 last.stats.commit_s + sum(part.stats.commit_s for part in parts),
                 sum(part.stats.quarantined for part in parts),
             ),
+            [row for part in (*parts, last) for row in part.pushes],
+            sum(part.events for part in (*parts, last)),
         )
 
     def _run_alone(self, request: Request) -> BatchDone:
@@ -216,7 +226,13 @@ class Batcher:
             self._clock.monotonic_s() - started_s,
             len(tx.appended(QUARANTINE)),
         )
-        return BatchDone(results, tx.appended(OUTBOX_SMS), stats)
+        return BatchDone(
+            results,
+            tx.appended(OUTBOX_SMS),
+            stats,
+            tx.appended(OUTBOX_PUSH),
+            len(tx.appended(OUTBOX_EVENT)),
+        )
 
     def _prefetch(self, tx: Tx, requests: Sequence[Request]) -> None:
         """One query per table for what the requests name.
@@ -229,11 +245,16 @@ class Batcher:
         listed: list[int] = []
         owners: list[int] = []
         keys = [request.key for request in requests if request.key]
+        named: dict[Table[Any], list[str]] = {}
         for request in requests:
             route = self._routes.get(request.route)
-            if route is not None and route.lists:
+            if route is None:
+                continue
+            if route.lists:
                 owners.append(request.sender)
                 listed += [int(number) for number in request.args if number.isdigit()]
+            if route.reads is not None:
+                named.setdefault(route.reads, []).append(request.args[0])
         tx.prefetch(SUBSCRIBER, senders + listed)
         tx.prefetch(ACCOUNT, [main_account(sender) for sender in senders])
         tx.prefetch(SUBSCRIPTION, senders)
@@ -241,6 +262,8 @@ class Batcher:
             tx.prefetch_groups(LIST_ENTRY, owners)
         if keys:
             tx.prefetch(COMMAND, keys)
+        for table, names in named.items():
+            tx.prefetch(table, names)
 
     def _carry_out(self, tx: Tx, request: Request) -> Result:
         if request.key:
@@ -542,6 +565,8 @@ class Engine:
         self.failed: TelcodError | None = None
         self.full = False
         self.on_outbox: Callable[[Sequence[OutboxSms]], None] = lambda _: None
+        self.on_pushes: Callable[[Sequence[OutboxPush]], None] = lambda _: None
+        self.on_events: Callable[[], None] = lambda: None
         self.on_failed: Callable[[TelcodError], None] = lambda _: None
         self.on_batch: Callable[[BatchStats], None] = lambda _: None
 
@@ -662,25 +687,23 @@ class Engine:
                 done = self._batcher.run([item.request for item in items], settled, connections)
             except StoreFull as error:
                 self._put_back(settled, connections)
-                self._tell(items, [Overloaded(str(error))] * len(items), (), None, full=True)
+                self._tell(items, [Overloaded(str(error))] * len(items), full=True)
                 if self._stopping and not items:
                     return  # Only notes are left, and there is no room for them.
             except (StoreFailed, LedgerCorrupt) as error:
                 failed = error if isinstance(error, TelcodError) else StoreFailed(str(error))
-                self._tell(items, [Unavailable(str(error))] * len(items), (), None, failed=failed)
+                self._tell(items, [Unavailable(str(error))] * len(items), failed=failed)
                 return
             except Exception as error:  # noqa: BLE001  # The edge of the process: nothing goes on.
                 _log.exception("writer.crashed")
                 self._tell(
                     items,
                     [Unavailable("the writer failed")] * len(items),
-                    (),
-                    None,
                     failed=StoreFailed(repr(error)),
                 )
                 return
             else:
-                self._tell(items, done.results, done.outbox, done.stats)
+                self._tell(items, done.results, done)
 
     def _take(self) -> list[_Item]:
         first = self._queue.get()
@@ -711,8 +734,7 @@ class Engine:
         self,
         items: Sequence[_Item],
         results: Sequence[Any],
-        outbox: Sequence[OutboxSms],
-        stats: BatchStats | None,
+        done: BatchDone | None = None,
         *,
         full: bool = False,
         failed: TelcodError | None = None,
@@ -720,14 +742,13 @@ class Engine:
         loop = self._loop
         if loop is None or loop.is_closed():
             return
-        loop.call_soon_threadsafe(self._told, items, results, outbox, stats, full, failed)
+        loop.call_soon_threadsafe(self._told, items, results, done, full, failed)
 
     def _told(
         self,
         items: Sequence[_Item],
         results: Sequence[Any],
-        outbox: Sequence[OutboxSms],
-        stats: BatchStats | None,
+        done: BatchDone | None,
         full: bool,  # noqa: FBT001  # call_soon_threadsafe passes by position.
         failed: TelcodError | None,
     ) -> None:
@@ -737,10 +758,14 @@ class Engine:
             self.failed = failed
         for item, result in zip(items, results, strict=True):
             item.sink(item.request, result)
-        if outbox:
-            self.on_outbox(outbox)
-        if stats is not None:
-            self.on_batch(stats)
+        if done is not None:
+            if done.outbox:
+                self.on_outbox(done.outbox)
+            if done.pushes:
+                self.on_pushes(done.pushes)
+            if done.events:
+                self.on_events()
+            self.on_batch(done.stats)
         if failed is not None:
             self._refuse_all(failed)
             self.on_failed(failed)

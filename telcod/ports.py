@@ -97,9 +97,12 @@ class Store(Protocol):
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """(msisdn, period) of subscriptions whose `next_at` has come, the longest due first."""
 
+    def pending_pushes(self, *, after: int, most: int) -> list[Any]:
+        """USSD pushes that no gateway has taken yet, by number above `after`."""
+
     def prune(self, *, before_ms: int, parts_before_ms: int, most: int) -> int:
-        """Inside a transaction: remove old texts, long done, and parts that waited in vain; how
-        many rows went.
+        """Inside a transaction: remove old texts, long done, and parts that waited in vain;
+        pushes that are done, events that were told, dialogues that are over; how many rows went.
 
         Of a log, the oldest `most` rows are looked at.  Its newest row always stays: the next
         number is told by it, and no number is ever given twice.

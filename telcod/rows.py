@@ -395,6 +395,72 @@ class PartReceipt(Row, frozen=True):
     remaining: int
 
 
+class UssdSession(Row, frozen=True):
+    """A USSD dialogue (USSD-3).
+
+    `id` is the gateway's own behind the gateway's name; `step` is what the next input must carry.
+    `typed` and `shown` are the last step's, so that the same step again gets the same answer;
+    `heard` all inputs so far, for gateways that send all of them; `place` where in the menu it
+    stands, as JSON (empty: nowhere to go back to).
+    """
+
+    id: str
+    msisdn: int
+    life: int
+    service_code: str
+    started_at: int
+    touched_at: int
+    step: int
+    typed: str
+    heard: str
+    shown: str
+    place: str
+    ended: int
+
+
+class UssdLast(Row, frozen=True):
+    """A subscriber's newest dialogue: what may be gone on with, and where a gateway that names no
+    session is (SMPP-7).
+    """
+
+    msisdn: int
+    session: str
+
+
+class OutboxPush(Row, frozen=True):
+    """What telcod says to a phone by USSD unasked (USSD-4).
+
+    `ref` names what it is about, by `kind`; `asks` whether an answer is waited for, in the session
+    `push-<seq>`.  States as those of `OutboxSms`.
+    """
+
+    seq: int
+    at: int
+    msisdn: int
+    kind: str
+    ref: str
+    text: str
+    asks: int
+    expires_at: int
+    state: int
+    attempts: int
+    done_at: int
+
+
+class OutboxEvent(Row, frozen=True):
+    """Something that happened, for other systems (MQTT-2): `subject/verb` and a JSON object.
+
+    `msisdn` is whose event it is (0: nobody's); those of one subscriber are told in order.
+    """
+
+    seq: int
+    at: int
+    subject: str
+    verb: str
+    msisdn: int
+    body: str
+
+
 class SmscConnection(Row, frozen=True):
     """Redelivery evidence: answers up to `confirmed_seq` were written to a connection that stayed
     up (DESIGN 4).
@@ -456,6 +522,9 @@ class Meta(Row, frozen=True):
     name: str
     value: str
 
+
+EVENTS_PUBLISHED: Final = "events_published"
+"""The fact that says up to which number the broker has taken events (MQTT-2)."""
 
 R = TypeVar("R", bound=Row)
 
@@ -533,6 +602,11 @@ PART_RECEIPT: Final = Table(
     "part_receipt", PartReceipt, ("message_id", "link"), index=25, group="message_id"
 )
 
+USSD_SESSION: Final = Table("ussd_session", UssdSession, ("id",), index=26)
+USSD_LAST: Final = Table("ussd_last", UssdLast, ("msisdn",), index=27)
+OUTBOX_PUSH: Final = Table("outbox_push", OutboxPush, ("seq",), index=28, log=True)
+OUTBOX_EVENT: Final = Table("outbox_event", OutboxEvent, ("seq",), index=29, log=True)
+
 # The same rows, read by the number that is listed rather than by the list's owner (NUM-5).
 LIST_ENTRY_BY_NUMBER: Final = Table(
     "list_entry", ListEntry, ("owner", "number"), index=LIST_ENTRY.index, group="number"
@@ -565,5 +639,9 @@ TABLES: Final[tuple[Table[Any], ...]] = (
     HELD_TEXT,
     ASKED_TEXT,
     PART_RECEIPT,
+    USSD_SESSION,
+    USSD_LAST,
+    OUTBOX_PUSH,
+    OUTBOX_EVENT,
 )
 LOGS: Final = tuple(table for table in TABLES if table.log)

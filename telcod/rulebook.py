@@ -23,7 +23,7 @@ from telcod.dispatch import Dispatcher, DispatchError
 from telcod.messages import Catalogue, CatalogueError
 from telcod.msisdn import OLD_PREFIXES, old_prefix_problems
 from telcod.prompts import Prompts, PromptsError
-from telcod.rules import Limits, Rules, TextLimits
+from telcod.rules import Limits, NoticeLimits, Rules, TextLimits, UssdLimits
 from telcod.settings import Problem, Settings, SettingsError, shipped_config_dir
 
 PROMPTS_FILE: Final = "prompts.toml"
@@ -34,6 +34,8 @@ SECTIONS: Final[tuple[tuple[str, type[msgspec.Struct]], ...]] = (
     ("lists", ListLimits),
     ("texts", TextLimits),
     ("calls", CallLimits),
+    ("ussd", UssdLimits),
+    ("notices", NoticeLimits),
 )
 
 

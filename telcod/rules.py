@@ -6,6 +6,7 @@ a change.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -31,6 +32,24 @@ class TextLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reply_valid_h: int = 24
 
 
+class UssdLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long a USSD session lives without input, and may be gone on with (USSD-3); how long an
+    answer to a push is waited for (USSD-4).
+    """
+
+    session_s: int = 180
+    resume_s: int = 600
+    screen_septets: int = 182
+    push_answer_s: int = 180
+
+
+class NoticeLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How often A is told of receiver-pays after a call that failed for lack of money (PFM-20)."""
+
+    per_hour_max: int = 1
+    per_day_max: int = 3
+
+
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`config/limits.toml`."""
 
@@ -38,10 +57,16 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lists: ListLimits = ListLimits()
     texts: TextLimits = TextLimits()
     calls: CallLimits = CallLimits()
+    ussd: UssdLimits = UssdLimits()
+    notices: NoticeLimits = NoticeLimits()
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """What the handlers go by."""
+    """What the handlers go by.
+
+    `menus` are those of `ussd.menu`, by service code (`1566`).  `pushes`: there is a gateway for
+    USSD that nobody asked for; `events`: somebody listens to events.  Without, none are written.
+    """
 
     tariffs: TariffBook
     limits: Limits
@@ -49,3 +74,6 @@ class Rules(msgspec.Struct, frozen=True):
     dispatcher: Dispatcher
     old_prefixes: Mapping[str, str]
     prompts: Prompts
+    menus: Mapping[str, Any] = {}
+    pushes: bool = False
+    events: bool = False

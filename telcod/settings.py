@@ -43,6 +43,7 @@ SECRET_BYTES_MAX: Final = 64 * 1024
 
 _Port = Annotated[int, Meta(ge=0, le=65_535)]
 _Host = Annotated[str, Meta(min_length=1, max_length=253)]
+_TopicPrefix = Annotated[str, Meta(pattern=r"^[^$+#/\x00-\x1f][^+#\x00-\x1f]{0,199}/$")]
 _SHORT_CODE: Final = re.compile(r"[0-9]{3,6}", re.ASCII)
 _PATH_PART: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _STORE_SCHEMES: Final = ("sqlite", "postgresql")
@@ -98,12 +99,51 @@ class HttpSettings(_Table, frozen=True, kw_only=True):
 
 
 class MqttSettings(_Table, frozen=True, kw_only=True):
-    """`[mqtt]`: the broker; without this table there is no MQTT."""
+    """`[mqtt]`: the broker; without this table there is no MQTT.
+
+    `client_id` is what the broker knows this daemon's session by: each daemon has its own.
+    `topics` is how telcod's own topics begin; answers go to topics below `reply_prefix` only.
+    Daemons of one `share_group` share the requests (empty: each gets all of them).
+    The broker keeps requests for `session_s` while telcod is away; `requests_max` are worked on at
+    once.
+    """
 
     url: Annotated[str, Meta(min_length=1)]
     user: str = ""
     password: Secret | None = None
     tls_ca: str = ""
+    protocol: Literal["5", "3.1.1"] = "5"
+    client_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "telcod"
+    topics: _TopicPrefix = "telcod/"
+    reply_prefix: _TopicPrefix = "telcod/reply/"
+    share_group: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{0,64}$")] = "telcod"
+    keepalive_s: Annotated[int, Meta(ge=1, le=600)] = 30
+    session_s: Annotated[int, Meta(ge=0, le=7 * 86_400)] = 3_600
+    requests_max: Annotated[int, Meta(ge=1, le=1_000)] = 64
+    reconnect_min_s: Annotated[float, Meta(ge=0.01, le=600)] = 1.0
+    reconnect_max_s: Annotated[float, Meta(ge=0.01, le=3_600)] = 60.0
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ValueError: Answers could be sent where telcod itself speaks or listens.
+        """
+        for name in ("events/", "status", "ussd/", "ivr/", "network/"):
+            if f"{self.topics}{name}".startswith(self.reply_prefix):
+                raise ValueError(f"reply_prefix holds telcod's own {self.topics}{name}")
+
+
+class UssdSettings(_Table, frozen=True, kw_only=True):
+    """`[ussd]`: who brings to a phone what nobody asked for (USSD-4); without, texts do.
+
+    `push` says by which convention: over the SMPP link `push_link`, by a POST to `push_url`, or
+    over MQTT.
+    """
+
+    push: Literal["", "smpp", "http", "mqtt"] = ""
+    push_link: str = ""
+    push_url: str = ""
+    push_token: Secret | None = None
 
 
 class SmppSettings(_Table, frozen=True, kw_only=True):
@@ -172,6 +212,7 @@ class FileSettings(_Table, frozen=True, kw_only=True):
     keywords: Annotated[str, Meta(min_length=1)] = "keywords.toml"
     limits: Annotated[str, Meta(min_length=1)] = "limits.toml"
     prompts: Annotated[str, Meta(min_length=1)] = "prompts"
+    ussd: Annotated[str, Meta(min_length=1)] = "ussd"
 
 
 class Settings(_Table, frozen=True, kw_only=True):
@@ -182,13 +223,16 @@ class Settings(_Table, frozen=True, kw_only=True):
     mqtt: MqttSettings | None = None
     smpp: SmppSettings = SmppSettings()
     fastagi: FastAgiSettings | None = None
+    ussd: UssdSettings = UssdSettings()
     engine: EngineSettings = EngineSettings()
     log: LogSettings = LogSettings()
     security: SecuritySettings = SecuritySettings()
     files: FileSettings = FileSettings()
     folder: Path = Path()
 
-    def file(self, which: Literal["tariffs", "messages", "keywords", "limits", "prompts"]) -> Path:
+    def file(
+        self, which: Literal["tariffs", "messages", "keywords", "limits", "prompts", "ussd"]
+    ) -> Path:
         """One of `[files]`: the configuration's own or, if there is none, the shipped one."""
         name: str = getattr(self.files, which)
         own = self.folder / name
@@ -255,6 +299,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
     _check_urls(data, reading)
     _check_links(data, reading)
     _check_files(data, reading)
+    _check_push(data, reading)
     if reading.problems or not isinstance(settings, Settings):
         raise SettingsError(sorted(set(reading.problems)))
     return msgspec.structs.replace(settings, folder=path.parent)
@@ -456,6 +501,26 @@ def _check_links(data: Mapping[str, Any], reading: _Reading) -> None:
         for code in codes:
             if isinstance(code, str) and not _SHORT_CODE.fullmatch(code):
                 reading.complain((*key, "short_codes"), f"{code!r} is not 3 to 6 digits")
+
+
+def _check_push(data: Mapping[str, Any], reading: _Reading) -> None:
+    """Whoever brings pushes must be there."""
+    push = _text_at(data, "ussd", "push")
+    links = data.get("smpp", {}).get("links", ()) if isinstance(data.get("smpp"), dict) else ()
+    if push == "smpp":
+        wanted = _text_at(data, "ussd", "push_link")
+        named = {link["name"]: link for link in links if isinstance(link, dict) and "name" in link}
+        if wanted not in named:
+            reading.complain(("ussd", "push_link"), "must be the name of a link")
+        elif not named[wanted].get("ussd"):
+            reading.complain(("ussd", "push_link"), f"link {wanted} has no ussd profile")
+    if push == "http":
+        url = _text_at(data, "ussd", "push_url")
+        parts = _split(url, ("http", "https"), ("ussd", "push_url"), reading) if url else None
+        if not url or (parts and not parts.hostname):
+            reading.complain(("ussd", "push_url"), "must be the address that takes pushes")
+    if push == "mqtt" and "mqtt" not in data:
+        reading.complain(("ussd", "push"), "mqtt needs the table [mqtt]")
 
 
 def _check_files(data: Mapping[str, Any], reading: _Reading) -> None:

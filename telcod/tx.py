@@ -17,9 +17,13 @@ from telcod.rows import (
     LIST_ENTRY,
     LIST_ENTRY_BY_NUMBER,
     LOGS,
+    OUTBOX_EVENT,
+    OUTBOX_PUSH,
     OUTBOX_SMS,
     TABLES,
     ListEntry,
+    OutboxEvent,
+    OutboxPush,
     OutboxSms,
     Row,
     Table,
@@ -274,6 +278,35 @@ class Tx:
         )
         self._seqs[index] = seq + 1
         return seq
+
+    def push(
+        self, msisdn: int, text: str, *, kind: str, ref: str, asks: bool, expires_at: int
+    ) -> bool:
+        """Say something to a phone by USSD, after COMMIT (USSD-4).
+
+        `asks`: an answer is waited for.  What becomes of it is told to `<kind>.pushed` with `ref`.
+
+        Returns:
+            False, and nothing was done, when no gateway is configured that could: use a text.
+        """
+        if not self.rules.pushes:
+            return False
+        seq = self.next_seq(OUTBOX_PUSH)
+        row = OutboxPush(seq, self.now_ms, msisdn, kind, ref, text, int(asks), expires_at, 0, 0, 0)
+        self.append(OUTBOX_PUSH, row)
+        return True
+
+    def emit(self, subject: str, verb: str, msisdn: int = 0, /, **body: object) -> None:
+        """Let other systems know, after COMMIT, at least once (MQTT-2).
+
+        `body` is what a program wants to know of it: amounts in whole đồng (`…_vnd`), moments in
+        Unix milliseconds (`…_at`); never a text's content, a password or a name.
+        """
+        if not self.rules.events:
+            return
+        said = msgspec.json.encode(body).decode()
+        seq = self.next_seq(OUTBOX_EVENT)
+        self.append(OUTBOX_EVENT, OutboxEvent(seq, self.now_ms, subject, verb, msisdn, said))
 
     # -- taking back, handing over
 

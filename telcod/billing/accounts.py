@@ -20,6 +20,8 @@ FRAUD_LOSS: Final = 7
 OPENING: Final = 8
 TOPUP: Final = 9
 
+REVENUES: Final = frozenset({REVENUE_PACKAGE, REVENUE_VOICE, REVENUE_SMS})
+
 OWN_NAMES: Final[dict[int, str]] = {
     REVENUE_PACKAGE: "revenue:package",
     REVENUE_VOICE: "revenue:voice",

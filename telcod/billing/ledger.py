@@ -10,7 +10,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Final, NamedTuple
 
-from telcod.billing.accounts import floor_of
+from telcod.billing.accounts import REVENUES, floor_of, owner_or_none
 from telcod.days import business_date
 from telcod.rows import ACCOUNT, ENTRY, Account, Audit, Entry
 from telcod.tx import Tx
@@ -98,7 +98,23 @@ def post(tx: Tx, transfer: Transfer) -> Entry | Declined:
     tx.put(
         ACCOUNT, Account(credit.id, credit.posted + entry.amount, credit.held, credit.floor, seq)
     )
+    if transfer.credit in REVENUES:
+        _tell(tx, entry)
     return entry
+
+
+def _tell(tx: Tx, entry: Entry) -> None:
+    """A subscriber has paid for something (MQTT-2)."""
+    tx.emit(
+        "charge",
+        "settled",
+        owner_or_none(entry.debit) or 0,
+        entry=entry.seq,
+        kind=entry.kind,
+        amount_vnd=entry.amount,
+        command=entry.command,
+        tariff=entry.tariff,
+    )
 
 
 def open_account(tx: Tx, account_id: int) -> None:

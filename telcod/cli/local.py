@@ -10,7 +10,6 @@ from typing import Any, Final, Self
 
 import msgspec
 
-import handlers
 from telcod.bulk import SubscriberLine, number_reason
 from telcod.clock import SystemClock
 from telcod.engine import Batcher
@@ -18,6 +17,7 @@ from telcod.errors import Refusal, TelcodError
 from telcod.msisdn import Msisdn, NumberError, parse
 from telcod.rows import TOKEN
 from telcod.rulebook import load_rules
+from telcod.service import SERVICE
 from telcod.settings import Settings
 from telcod.storage.snapshot import back_up
 from telcod.storage.sqlite import SqliteStore
@@ -55,7 +55,7 @@ class LocalBooks:
         try:
             # No request made here comes in parts, so nothing is sealed or opened: any key will do.
             vault = Vault(bytes(KEY_BYTES))
-            batcher = Batcher(store, rules, handlers.ROUTES, SystemClock(), vault)
+            batcher = Batcher(store, rules, SERVICE, SystemClock(), vault)
         except BaseException:
             store.close()
             raise

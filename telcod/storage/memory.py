@@ -18,20 +18,26 @@ from telcod.rows import (
     AUDIT,
     CALL,
     ENTRY,
+    EVENTS_PUBLISHED,
     HELD_TEXT,
     HOLD,
     LIST_ENTRY,
     LOGS,
+    META,
     MO,
     MO_PART,
+    OUTBOX_EVENT,
+    OUTBOX_PUSH,
     OUTBOX_SMS,
     PERIOD,
     SMSC_CONNECTION,
     SUBSCRIBER,
     SUBSCRIPTION,
     TABLES,
+    USSD_SESSION,
     Kind,
     ListKind,
+    OutboxPush,
     OutboxSms,
     PackageStatus,
     Row,
@@ -75,6 +81,8 @@ CHECKS: Final[Mapping[Table[Any], Callable[[Any], bool]]] = {
         and (row.kind == "paid") == (row.entry > 0)
     ),
     LIST_ENTRY: lambda row: row.owner != row.number and row.kind in set(ListKind),
+    USSD_SESSION: lambda row: row.step >= 0 and row.ended in {0, 1},
+    OUTBOX_PUSH: lambda row: row.asks in {0, 1} and row.state in {0, 1, 2, 3},
 }
 
 
@@ -140,11 +148,16 @@ class MemoryStore:
         """See `Store.prune`."""
         self._remember()
         gone = 0
+        told = self._tables[META.index].get(EVENTS_PUBLISHED)
+        published = int(told.value) if told is not None else 0
         olds: tuple[tuple[Table[Any], Callable[[Any], bool]], ...] = (
             (MO_PART, lambda row: row.at < parts_before_ms),
             (SMSC_CONNECTION, lambda row: 0 < row.down_at < parts_before_ms),
             (MO, lambda row: row.at < before_ms),
             (OUTBOX_SMS, lambda row: row.at < before_ms and row.state != 0),
+            (USSD_SESSION, lambda row: row.started_at < parts_before_ms),
+            (OUTBOX_PUSH, lambda row: row.at < before_ms and row.state != 0),
+            (OUTBOX_EVENT, lambda row: row.at < before_ms and row.seq <= published),
         )
         for table, old in olds:
             rows = self._tables[table.index]
@@ -177,6 +190,10 @@ class MemoryStore:
     def pending_sms(self, *, after: int, most: int) -> list[OutboxSms]:
         """See `Store.pending_sms`."""
         return [row for row in self.scan(OUTBOX_SMS, after=after) if row.state == 0][:most]
+
+    def pending_pushes(self, *, after: int, most: int) -> list[OutboxPush]:
+        """See `Store.pending_pushes`."""
+        return [row for row in self.scan(OUTBOX_PUSH, after=after) if row.state == 0][:most]
 
     def sms_by_message_id(self, message_id: str) -> list[Sent]:
         """See `Store.sms_by_message_id`."""

@@ -12,9 +12,26 @@ from typing import Any, Final, Self
 import aiosqlite
 
 from telcod.errors import Unavailable
-from telcod.rows import OUTBOX_SMS, OutboxSms, Row, Table
+from telcod.rows import (
+    EVENTS_PUBLISHED,
+    META,
+    OUTBOX_EVENT,
+    OUTBOX_SMS,
+    Meta,
+    OutboxEvent,
+    OutboxPush,
+    OutboxSms,
+    Row,
+    Table,
+)
 from telcod.storage.memory import MemoryStore
-from telcod.storage.sqlite import DUE_CALLS, DUE_SUBSCRIPTIONS, DUE_TEXTS
+from telcod.storage.sqlite import (
+    DUE_CALLS,
+    DUE_SUBSCRIPTIONS,
+    DUE_TEXTS,
+    EVENTS,
+    PENDING_PUSHES,
+)
 
 _OUTBOX_COLUMNS: Final = ", ".join(OUTBOX_SMS.columns)
 _PENDING: Final = (
@@ -46,6 +63,19 @@ class SqliteReader:
     async def pending_sms(self, *, after: int, most: int) -> list[OutboxSms]:
         """See `Store.pending_sms`."""
         return [OutboxSms(*row) for row in await self.rows(_PENDING, (after, most))]
+
+    async def pending_pushes(self, *, after: int, most: int) -> list[OutboxPush]:
+        """See `Store.pending_pushes`."""
+        return [OutboxPush(*row) for row in await self.rows(PENDING_PUSHES, (after, most))]
+
+    async def events(self, *, after: int, most: int) -> list[OutboxEvent]:
+        """Events by number above `after`, oldest first (MQTT-2)."""
+        return [OutboxEvent(*row) for row in await self.rows(EVENTS, (after, most))]
+
+    async def published(self) -> int:
+        """The number of the last event that the broker has taken; 0 when it has none."""
+        row = await self.one(META, EVENTS_PUBLISHED)
+        return int(row.value) if isinstance(row, Meta) else 0
 
     async def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """See `Store.due_subscriptions`."""
@@ -99,6 +129,19 @@ class MemoryReader:
     async def pending_sms(self, *, after: int, most: int) -> list[OutboxSms]:
         """See `Store.pending_sms`."""
         return self._store.pending_sms(after=after, most=most)
+
+    async def pending_pushes(self, *, after: int, most: int) -> list[OutboxPush]:
+        """See `Store.pending_pushes`."""
+        return self._store.pending_pushes(after=after, most=most)
+
+    async def events(self, *, after: int, most: int) -> list[OutboxEvent]:
+        """See `SqliteReader.events`."""
+        return list(self._store.scan(OUTBOX_EVENT, after=after))[:most]
+
+    async def published(self) -> int:
+        """See `SqliteReader.published`."""
+        row = next(iter(self._store.load(META, (EVENTS_PUBLISHED,))), None)
+        return int(row.value) if row is not None else 0
 
     async def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """See `Store.due_subscriptions`."""

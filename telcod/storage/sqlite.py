@@ -19,7 +19,18 @@ import msgspec
 from telcod.billing.ledger import FIRST_HASH
 from telcod.errors import StoreFailed, StoreFull, StoreLocked, StoreRefused
 from telcod.ports import Sent, Settled
-from telcod.rows import AUDIT, ENTRY, LOGS, OUTBOX_SMS, OutboxSms, Row, Table
+from telcod.rows import (
+    AUDIT,
+    ENTRY,
+    LOGS,
+    OUTBOX_EVENT,
+    OUTBOX_PUSH,
+    OUTBOX_SMS,
+    OutboxPush,
+    OutboxSms,
+    Row,
+    Table,
+)
 from telcod.tx import Changes
 
 R = TypeVar("R", bound=Row)
@@ -51,6 +62,32 @@ _PRUNE_OUTBOX: Final = """
         SELECT seq FROM (SELECT seq, at, state FROM outbox_sms ORDER BY seq LIMIT :most)
         WHERE at < :before AND state <> 0
     ) AND seq < (SELECT MAX(seq) FROM outbox_sms)
+"""
+_PRUNE_SESSIONS: Final = """
+    DELETE FROM ussd_session WHERE id IN (
+        SELECT id FROM ussd_session WHERE started_at < :before ORDER BY started_at LIMIT :most
+    )
+"""
+_PRUNE_PUSHES: Final = """
+    DELETE FROM outbox_push WHERE seq IN (
+        SELECT seq FROM (SELECT seq, at, state FROM outbox_push ORDER BY seq LIMIT :most)
+        WHERE at < :before AND state <> 0
+    ) AND seq < (SELECT MAX(seq) FROM outbox_push)
+"""
+# What was told to the broker is kept for a while as well: a person may look for it.
+_PRUNE_EVENTS: Final = """
+    DELETE FROM outbox_event WHERE seq IN (
+        SELECT seq FROM (SELECT seq, at FROM outbox_event ORDER BY seq LIMIT :most)
+        WHERE at < :before
+          AND seq <= (SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'events_published')
+    ) AND seq < (SELECT MAX(seq) FROM outbox_event)
+"""
+PENDING_PUSHES: Final = f"""
+    SELECT {", ".join(OUTBOX_PUSH.columns)} FROM outbox_push
+    WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?
+"""
+EVENTS: Final = f"""
+    SELECT {", ".join(OUTBOX_EVENT.columns)} FROM outbox_event WHERE seq > ? ORDER BY seq LIMIT ?
 """
 _BY_MESSAGE_ID: Final = """
     SELECT seq, state, attempts, kind, mo, link FROM outbox_sms
@@ -225,6 +262,9 @@ class SqliteStore:
             (_PRUNE_CONNECTIONS, parts_before_ms),
             (_PRUNE_MO, before_ms),
             (_PRUNE_OUTBOX, before_ms),
+            (_PRUNE_SESSIONS, parts_before_ms),
+            (_PRUNE_PUSHES, before_ms),
+            (_PRUNE_EVENTS, before_ms),
         ):
             try:
                 gone += self._db.execute(sql, {"before": limit_ms, "most": most}).rowcount
@@ -267,6 +307,10 @@ class SqliteStore:
         names = ", ".join(OUTBOX_SMS.columns)
         sql = f"SELECT {names} FROM outbox_sms WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?"
         return [OutboxSms(*row) for row in self._db.execute(sql, (after, most))]
+
+    def pending_pushes(self, *, after: int, most: int) -> list[OutboxPush]:
+        """See `Store.pending_pushes`."""
+        return [OutboxPush(*row) for row in self._db.execute(PENDING_PUSHES, (after, most))]
 
     def sms_by_message_id(self, message_id: str) -> list[Sent]:
         """See `Store.sms_by_message_id`."""

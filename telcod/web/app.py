@@ -15,7 +15,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 import telcod
-from telcod.web import admin_routes, open_routes, staff_routes
+from telcod.web import admin_routes, network_routes, open_routes, staff_routes
 from telcod.web.auth import Gatekeeper, TokenBook
 from telcod.web.limits import Buckets, WebLimits
 from telcod.web.ports import Backend
@@ -54,7 +54,7 @@ def make_app(
     admin = admin_routes.routes(import_bytes_max=import_bytes_max)
     protected = Router(
         path="/",
-        route_handlers=[*staff_routes.ROUTES, *admin, *dialects],
+        route_handlers=[*staff_routes.ROUTES, *network_routes.ROUTES, *admin, *dialects],
         security=[{"token": []}],
     )
     keeper = Gatekeeper(tokens, backend.clock, buckets, control=control)

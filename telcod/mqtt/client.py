@@ -1,0 +1,330 @@
+"""The connection to the broker, kept for ever, and all that goes over it (MQTT-1…3).
+
+`<topics>status` says, retained, whether telcod is there: `online`, or `offline`, which the broker
+says for us when we die.  The broker keeps our session while we are away, so that requests wait.  A
+lost connection is made again with growing pauses and some chance in them.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import Random
+from typing import Final
+from urllib.parse import urlsplit
+
+import structlog
+from aiomqtt import MqttError, Will
+
+from telcod.clock import Clock
+from telcod.errors import NotStarted
+from telcod.mqtt.errors import BrokerAway, BrokerRefused, why
+from telcod.mqtt.events import EventReader, Events
+from telcod.mqtt.requests import Ops, Requests
+from telcod.mqtt.wire import ANSWER_WAIT_S, CONNECT_WAIT_S, Wire
+from telcod.settings import MqttSettings
+from telcod.types import Answer, Request
+
+ONLINE: Final = b"online"
+OFFLINE: Final = b"offline"
+DRAIN_S: Final = 3.0
+STOOD_S: Final = 10.0
+"""A connection that lasted so long was a good one: the next pause is a short one again."""
+_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+def tls_context(settings: MqttSettings, folder: Path = Path()) -> ssl.SSLContext | None:
+    """How the broker is trusted; None for a broker without TLS.
+
+    Args:
+        settings: `tls_ca` names who signed its certificate; empty is the system's authorities.
+        folder: Where `tls_ca` is, if it is not absolute.
+
+    Raises:
+        NotStarted: `tls_ca` can't be read, or holds no certificate.
+    """
+    if urlsplit(settings.url).scheme != "mqtts":
+        return None
+    authorities = folder / settings.tls_ca if settings.tls_ca else None
+    try:
+        context = ssl.create_default_context(cafile=authorities)
+    except OSError as error:
+        raise NotStarted(
+            f"the certificates of {settings.tls_ca} can't be used: {error}",
+            what_to_do="Set mqtt.tls_ca to a file of PEM certificates that can be read.",
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+class Mqtt:
+    """Telcod at the broker.
+
+    Args:
+        settings: Where it is, and who we are.
+        ops: What can be asked of us.
+        reader: Where events are; None: none are told.
+        submit: How the cursor of events is kept.
+        clock: For what expires.
+        rng: For the jitter of reconnects.
+        tls: See `tls_context`.
+        told: Gets a line when the broker is reached.
+    """
+
+    def __init__(
+        self,
+        settings: MqttSettings,
+        ops: Ops,
+        reader: EventReader | None,
+        submit: Callable[[Request], Awaitable[Answer]],
+        clock: Clock,
+        rng: Random,
+        *,
+        tls: ssl.SSLContext | None = None,
+        told: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        url = urlsplit(settings.url)
+        self.settings: Final = settings
+        self.host: Final = url.hostname or ""
+        self.port: Final = url.port or _PORTS[url.scheme]
+        self.where: Final = f"{self.host}:{self.port}"
+        self.last_error = ""
+        self._ops: Final = ops
+        self._clock: Final = clock
+        self._rng: Final = rng
+        self._tls: Final = tls
+        self._told: Final = told
+        self._stopping: Final = asyncio.Event()
+        self._wire: Wire | None = None
+        self._events: Events | None = None
+        if reader is not None:
+            self._events = Events(reader, submit, prefix=f"{settings.topics}events/")
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there."""
+        return self._wire is not None
+
+    @property
+    def events_confirmed(self) -> int:
+        """All events up to this number are with the broker."""
+        return self._events.confirmed if self._events else 0
+
+    def wake_events(self) -> None:
+        """Events were committed."""
+        if self._events is not None:
+            self._events.wake()
+
+    async def publish(self, name: str, payload: bytes, *, expires_in_s: int = 0) -> None:
+        """Hand one message to the broker; returns when it has it.
+
+        Args:
+            name: The topic behind `settings.topics`.
+            payload: JSON.
+            expires_in_s: Nobody wants it after so many seconds; 0 is never.
+
+        Raises:
+            BrokerAway: It may not have come.
+            BrokerRefused: It will not come.
+        """
+        if self._wire is None:
+            raise BrokerAway(self.last_error or f"the broker {self.where} is not reached yet")
+        topic = f"{self.settings.topics}{name}"
+        sent = self._wire.send(topic, payload, expires_in_s=expires_in_s)
+        try:
+            async with asyncio.timeout(ANSWER_WAIT_S):
+                await sent
+        except TimeoutError as error:
+            raise BrokerAway(f"the broker {self.where} does not acknowledge") from error
+
+    def stop(self) -> None:
+        """End in good order: what was asked is answered, what is under way arrives; then `run`
+        returns.
+        """
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Keep a connection until `stop`, or until cancelled."""
+        failures = 0
+        while not self._stopping.is_set():
+            started_s = self._clock.monotonic_s()
+            try:
+                await self._connected_once()
+            except BrokerAway as error:
+                self._say(error)
+            if self._clock.monotonic_s() - started_s > STOOD_S:
+                failures = 0
+            await self._pause(failures)
+            failures += 1
+
+    # -- one connection
+
+    async def _connected_once(self) -> None:
+        """Connect, work, and return after `stop`.
+
+        Raises:
+            BrokerAway: There is no connection, or no longer.
+        """
+        wire = self._new_wire()
+        try:
+            await self._open(wire)
+            await self._use(wire)
+        except BrokerRefused as error:
+            raise BrokerAway(str(error), what_to_do=error.what_to_do) from error
+        except MqttError as error:
+            raise self._why(error) from error
+        finally:
+            self._wire = None
+            wire.give_up()
+
+    def _new_wire(self) -> Wire:
+        settings = self.settings
+        return Wire(
+            self.host,
+            self.port,
+            client_id=settings.client_id,
+            user=settings.user,
+            password=settings.password.reveal() if settings.password else "",
+            protocol=settings.protocol,
+            will=Will(f"{settings.topics}status", OFFLINE, qos=1, retain=True),
+            keepalive_s=settings.keepalive_s,
+            session_s=settings.session_s,
+            receive_max=settings.requests_max,
+            tls=self._tls,
+        )
+
+    async def _open(self, wire: Wire) -> None:
+        """Connect; a thread of the library's does, so that a cancellation must wait for it."""
+        async with asyncio.TaskGroup() as group:
+            opening = group.create_task(_opened(wire), name="mqtt connect")
+            try:
+                error = await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                await asyncio.wait([opening], timeout=3 * CONNECT_WAIT_S)
+                if opening.done() and opening.result() is None:
+                    await _close(wire)
+                raise
+        if error is not None:
+            raise self._why(error)
+
+    async def _use(self, wire: Wire) -> None:
+        settings = self.settings
+        requests = Requests(
+            wire,
+            self._ops,
+            self._clock,
+            topics=settings.topics,
+            reply_prefix=settings.reply_prefix,
+            workers=settings.requests_max,
+        )
+        wire.on_received = requests.take
+        try:
+            async with asyncio.TaskGroup() as group:
+                work = [group.create_task(requests.run(), name="mqtt requests")]
+                watch = group.create_task(self._watch(wire), name="mqtt watch")
+                await self._greet(wire, requests)
+                if self._events is not None:
+                    work.append(group.create_task(self._events.run(wire), name="mqtt events"))
+                    work.append(group.create_task(self._events.keep(), name="mqtt cursor"))
+                await self._stopping.wait()
+                await self._end(wire, requests)
+                for task in (*work, watch):
+                    task.cancel()
+        except* (BrokerAway, BrokerRefused, MqttError) as group_error:
+            raise _first(group_error) from None
+        finally:
+            await _close(wire)
+
+    async def _greet(self, wire: Wire, requests: Requests) -> None:
+        share = self.settings.share_group
+        shared = f"$share/{share}/" if share else ""
+        await wire.take_requests([f"{shared}{topic}" for topic in requests.topics])
+        await wire.send(f"{self.settings.topics}status", ONLINE, retain=True)
+        self._wire = wire
+        self.last_error = ""
+        _log.info("broker.connected", where=self.where)
+        self._told(f"MQTT broker {self.where} is reached")
+
+    async def _watch(self, wire: Wire) -> None:
+        """
+        Raises:
+            BrokerAway: The connection is lost.
+        """
+        try:
+            await wire.lost()
+        except Exception as error:  # noqa: BLE001  (whatever the library failed by, it is over)
+            raise self._why(error) from error
+        finally:
+            wire.give_up()
+        raise BrokerAway(f"the broker {self.where} ended the connection")
+
+    async def _end(self, wire: Wire, requests: Requests) -> None:
+        """Finish what was begun, within `DRAIN_S`, and say that we go."""
+        self._wire = None
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                if self._events is not None:
+                    self._events.close()
+                await requests.drain()
+                if self._events is not None:
+                    await self._events.closed()
+                    await self._events.save()
+                await wire.send(f"{self.settings.topics}status", OFFLINE, retain=True)
+        except TimeoutError:
+            _log.warning("broker.left_late", where=self.where)
+        _log.info("broker.left", where=self.where)
+
+    # -- between connections
+
+    def _why(self, error: BaseException) -> BrokerAway:
+        settings = self.settings
+        return why(error, where=self.where, user=settings.user, client_id=settings.client_id)
+
+    def _say(self, error: BrokerAway) -> None:
+        sentence = error.sentence()
+        # Every try after the first fails for the same reason, as a rule.
+        level = "debug" if sentence == self.last_error else "warning"
+        getattr(_log, level)("broker.lost", where=self.where, reason=str(error))
+        self.last_error = sentence
+
+    async def _pause(self, failures: int) -> None:
+        settings = self.settings
+        longest = min(settings.reconnect_max_s, settings.reconnect_min_s * 2 ** min(failures, 20))
+        try:
+            async with asyncio.timeout(longest * self._rng.uniform(0.5, 1.0)):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+
+async def _opened(wire: Wire) -> MqttError | None:
+    """Connect; what went wrong as a value, because it may be asked for twice."""
+    try:
+        await wire.__aenter__()
+    except MqttError as error:
+        return error
+    return None
+
+
+async def _close(wire: Wire) -> None:
+    """Disconnect, if that is still to be done."""
+    wire.give_up()
+    try:
+        await wire.__aexit__(None, None, None)
+    except MqttError as error:
+        _log.debug("broker.left_rudely", reason=str(error))
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    """The reason that says most: what was refused, before what broke because of it."""
+    flat: list[Exception] = []
+    waiting: list[BaseException] = list(group.exceptions)
+    while waiting:
+        error = waiting.pop(0)
+        if isinstance(error, BaseExceptionGroup):
+            waiting += error.exceptions
+        elif isinstance(error, Exception):
+            flat.append(error)
+    return flat[0]

@@ -1,0 +1,19 @@
+"""The whole dispatch table: the handlers' routes, and those that run them by USSD.
+
+For whoever puts a daemon together: `telcod.app`, and the command line on books that no daemon has.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import handlers
+import ussd.sessions
+from telcod.dispatch import Route
+
+
+def with_sessions(routes: Mapping[str, Route]) -> Mapping[str, Route]:
+    """The routes, and USSD sessions whose menu leads to them."""
+    return {**routes, **ussd.sessions.routes(routes)}
+
+
+SERVICE: Final = with_sessions(handlers.ROUTES)
