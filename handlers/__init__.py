@@ -15,13 +15,16 @@ from typing import Final
 from handlers import (
     answers,
     calls,
+    clearing,
     daemon,
     epayment,
     events,
     forwarded,
     info,
     lists,
+    network,
     packages,
+    payments,
     pushes,
     staff,
 )
@@ -83,6 +86,26 @@ CALLS: Final = (  # 1566 dialled: the one who is called is asked to pay
     Route("call.ended",             calls.ended),
     Route("call.show",              calls.show),
 )
+NETWORK: Final = (  # what the network tells
+    Route("network.call_failed",    network.call_failed),
+    Route("network.subscriber",     network.put_subscriber),
+)
+PAYMENTS: Final = (  # card payments, from acceptance to the books
+    Route("payment.create",         payments.create),
+    Route("payment.redirected",     payments.redirected),
+    Route("payment.refused",        payments.refused),
+    Route("payment.notified",       payments.notified),
+    Route("payment.inquired",       payments.inquired),
+    Route("payment.voided",         payments.voided),
+    Route("payment.due",            payments.due),
+    Route("payment.show",           payments.show),
+    Route("payment.review",         clearing.review),
+    Route("payment.clear_by_hand",  clearing.clear_by_hand),
+    Route("payment.propose_cancel", clearing.propose_cancel),
+    Route("payment.confirm_cancel", clearing.confirm_cancel),
+    Route("payment.set_centre",     clearing.set_centre),
+    Route("payment.close_case",     clearing.close_case),
+)
 CLOCK: Final = (  # what happens because its moment came
     Route("clock.package",          packages.look_after),
     Route("clock.call",             calls.supervise),
@@ -107,6 +130,6 @@ BY_SHORT_CODE: Final[Mapping[str, tuple[Route, ...]]] = {
 }
 ROUTES: Final[Mapping[str, Route]] = {
     route.name: route
-    for table in (PAYFORME, EPAYMENT, NO_KEYWORD, TEXTS, MENU, CALLS, CLOCK, STAFF)
+    for table in (PAYFORME, EPAYMENT, NO_KEYWORD, TEXTS, MENU, CALLS, NETWORK, CLOCK, STAFF)
     for route in table
 }

@@ -1,4 +1,4 @@
-"""MK and NHAN: the payment password and the invoice by text (PAY-1, PAY-11)."""
+"""MK: the payment password by text (PAY-1)."""
 
 from handlers.common import for_subscribers
 from telcod.rows import PAYMENT_PASSWORD, Kind, PaymentPassword, Subscriber
@@ -17,12 +17,3 @@ def set_password(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
     before = tx.get(PAYMENT_PASSWORD, subscriber.msisdn)
     tx.put(PAYMENT_PASSWORD, PaymentPassword(subscriber.msisdn, request.secret_hash, tx.now_ms))
     return say("password.changed" if before else "password.set")
-
-
-@for_subscribers
-def request_invoice(request: Request, tx: Tx, subscriber: Subscriber) -> Reply:
-    """NHAN [code]: the VAT invoice of a payment.
-
-    The books hold no payment, so there is none to invoice.
-    """
-    return say("invoice.no_payment")

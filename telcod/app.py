@@ -17,11 +17,12 @@ from typing import Final
 import msgspec
 import structlog
 import uvloop
+from litestar import Litestar
 
-import handlers
 import ivr.http
 import ivr.shortcut
 import ivr.voicexml_routes
+import ussd.shortcut
 from handlers.daemon import changed_tariffs
 from ivr.agi import AgiServer
 from ivr.agi_scripts import Service
@@ -29,6 +30,7 @@ from telcod import __version__, log
 from telcod.clock import Clock, ClockGuard, SystemClock
 from telcod.days import HOUR_MS
 from telcod.dispatch import Route
+from telcod.doors import Doors
 from telcod.engine import Batcher, BatchStats, Engine
 from telcod.errors import NotStarted, TelcodError
 from telcod.metrics import Metrics
@@ -39,6 +41,7 @@ from telcod.prompts import Prompts
 from telcod.rows import TARIFF_SEEN, TOKEN, OutboxSms, Token
 from telcod.rulebook import RulesError, load_rules
 from telcod.scheduler import Scheduler
+from telcod.service import SERVICE
 from telcod.settings import Settings
 from telcod.smpp.gateway import Gateway
 from telcod.smpp.inbox import Inbox
@@ -52,13 +55,20 @@ from telcod.types import Answer, Channel, Request
 from telcod.vault import Vault
 from telcod.web.ports import BackupDone, LinkStatus, Status
 from telcod.web.server import WebLimits, WebServer, control_socket_path
+from telcod.web.shortcut import Shortcut
 
 DRAIN_S: Final = 5.0
+MQTT_DRAIN_S: Final = 2.0
 # The loop waits this long at most for the interpreter while the writer runs handlers: with Python's
 # own 5 ms, a batch of texts makes the next one late (scripts/bench sms: p99 a fifth higher).
 SWITCH_S: Final = 0.001
 
 _log = structlog.get_logger("telcod.app")
+
+
+def _shortcut(app: Litestar) -> Shortcut:
+    """The busy routes of all doors, past the framework."""
+    return Shortcut(app, ivr.shortcut.found, ussd.shortcut.found)
 
 
 def run_daemon(settings: Settings) -> None:
@@ -109,7 +119,7 @@ class Daemon:
         *,
         clock: Clock | None = None,
         told: Callable[[str], None] = lambda _: None,
-        routes: Mapping[str, Route] = handlers.ROUTES,
+        routes: Mapping[str, Route] = SERVICE,
     ) -> None:
         self.settings: Final = settings
         self.clock: Final = clock or SystemClock()
@@ -130,6 +140,7 @@ class Daemon:
         self.gateway: Gateway
         self.engine: Engine
         self.reader: SqliteReader
+        self.doors: Final = Doors(settings, self, self.clock, told)
         self.path: Final = self._database()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -168,14 +179,16 @@ class Daemon:
                 dialects=(
                     *ivr.http.ROUTES,
                     *ivr.voicexml_routes.routes(self.settings.file("prompts")),
+                    *self.doors.http_routes(),
                 ),
-                shortcut=ivr.shortcut.Shortcut,
+                shortcut=_shortcut,
             )
             self.web.bind()
             self.agi = await self._bind_agi()
             _log.info("daemon.started", version=__version__, boot=boot, in_doubt=doubt)
             self.engine.start(asyncio.get_running_loop())
             async with SqliteReader(self.path) as self.reader:
+                self.doors.connect(self.reader)
                 await self._serve(stop)
         finally:
             hashes.close()
@@ -196,6 +209,9 @@ class Daemon:
                 group.create_task(self._gauge(), name="gauges"),
             ]
             links = group.create_task(self.gateway.run(self.reader), name="smpp")
+            doors = group.create_task(
+                self.doors.run(self.engine, self.gateway, self.reader), name="ussd and mqtt"
+            )
             self._told(f"HTTP listens on http://{self.settings.http.host}:{self.web.port}")
             if self.agi is not None:
                 group.create_task(self.agi.run(), name="fastagi")
@@ -207,6 +223,7 @@ class Daemon:
                 task.cancel()
             if self.agi is not None:
                 self.agi.stop()
+            await self._stop_doors(doors)
             await self.gateway.stop(drain_s=DRAIN_S)
             links.cancel()
             await self.engine.stop()
@@ -404,6 +421,14 @@ class Daemon:
         )
         self.engine.on_outbox = self._outbox
         self.gateway = gateway
+        self.doors.join(self.engine, gateway)
+
+    async def _stop_doors(self, doors: asyncio.Task[None]) -> None:
+        """What was asked over MQTT is answered; then nothing comes in any more."""
+        if self.doors.mqtt is not None:
+            self.doors.mqtt.stop()
+            await asyncio.wait([doors], timeout=MQTT_DRAIN_S)
+        doors.cancel()
 
     # -- while it runs
 

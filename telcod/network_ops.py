@@ -35,8 +35,8 @@ Op = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-_AT: Final = re.compile(r" - at `(?:key in )?\$?\.?([^`]*)`(?: in `\$`)?\Z")
 _NAMED: Final = re.compile(r"Object (contains unknown|missing required) field `([^`]*)`")
+_AT: Final = re.compile(r"(?P<reason>.*) - at `\$\.?(?P<field>[^`]*)`", re.DOTALL)
 
 
 class Door(NamedTuple):
@@ -116,7 +116,8 @@ def read(fields: Mapping[str, Any], shape: type[S]) -> S:
         Refused: One is wrong, missing or unknown; it is named.
     """
     try:
-        return msgspec.convert(fields, shape)
+        # As lenient as the HTTP routes are: digits in quotation marks are a number.
+        return msgspec.convert(fields, shape, strict=False)
     except msgspec.ValidationError as error:
         field, reason = _field(str(error))
         raise Refused(Refusal.MALFORMED, f"{field}: {reason}", field=field) from error
@@ -124,13 +125,15 @@ def read(fields: Mapping[str, Any], shape: type[S]) -> S:
 
 def _field(message: str) -> tuple[str, str]:
     """The name of a wrong field and what is wrong with it, from the decoder's words."""
-    if named := _NAMED.match(message):
-        return named[2], "is not known here" if named[1] == "contains unknown" else "is missing"
-    reason = _AT.sub("", message)
+    at = _AT.fullmatch(message)
+    field, reason = (at["field"], at["reason"]) if at else ("", message)
+    if named := _NAMED.fullmatch(reason):
+        where = f"{field}." if field else ""
+        unknown = named[1] == "contains unknown"
+        return f"{where}{named[2]}", "is not known here" if unknown else "is missing"
     if "matching regex" in reason:
         reason = "has characters that are not allowed here, or is too long"
-    at = _AT.search(message)
-    return at[1] if at and at[1] else "body", reason.replace("`", "")
+    return field or "body", reason.replace("`", "")
 
 
 def _number(text: str, field: str, door: Door) -> Msisdn:

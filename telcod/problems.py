@@ -4,11 +4,8 @@ Code, one sentence, what to do, and the field if it is one; HTTP puts them into 
 into `{"error": …}`.
 """
 
-import re
 from collections.abc import Mapping
 from typing import ClassVar, Final, NamedTuple
-
-import msgspec
 
 from telcod.errors import (
     KeyReused,
@@ -27,8 +24,6 @@ _CODES: Final[Mapping[type[Exception], str]] = {
 }
 _MEND: Final = "Mend it and send it again; nothing was done."
 _IN_LOG: Final = "It is in the log; tell whoever runs telcod."
-_MISSING: Final = re.compile(r"Object missing required field `([^`]*)`")
-_UNKNOWN: Final = re.compile(r"Object contains unknown field `([^`]*)`")
 
 
 class Told(NamedTuple):
@@ -60,9 +55,6 @@ class TooLarge(Malformed):
 
 def told(error: Exception) -> Told:
     """How an exception is told to who asked; what nobody foresaw is not told in detail."""
-    if isinstance(error, msgspec.ValidationError):
-        field, reason = wrong_field(error)
-        return Told(Refusal.MALFORMED.value, f"{field}: {reason}", _MEND, field)
     if not isinstance(error, TelcodError):
         code = "unavailable" if isinstance(error, LedgerCorrupt) else "failed"
         return Told(code, "telcod failed", _IN_LOG)
@@ -74,15 +66,3 @@ def told(error: Exception) -> Told:
     # What the disk or the database said is for the log, not for a caller.
     detail = str(error) if code != "failed" or fate_of(error).http_status < 500 else "telcod failed"
     return Told(code, detail, error.what_to_do)
-
-
-def wrong_field(error: msgspec.ValidationError) -> tuple[str, str]:
-    """The field that a decoder complains of, and why, without its own notation."""
-    reason, _, path = str(error).partition(" - at ")
-    where = path.strip("`").removeprefix("$").lstrip(".")
-    for pattern, words in ((_MISSING, "is missing"), (_UNKNOWN, "is not known here")):
-        if found := pattern.fullmatch(reason):
-            return f"{where}.{found[1]}" if where else found[1], words
-    if "matching regex" in reason:
-        reason = "has characters that are not allowed here, or is too long"
-    return where or "body", reason.replace("`", "")

@@ -461,6 +461,211 @@ class OutboxEvent(Row, frozen=True):
     body: str
 
 
+class PaymentState(StrEnum):
+    """Life of a card payment (PAY-5); the first six are open."""
+
+    CREATED = "created"
+    REDIRECTED = "redirected"
+    UNKNOWN = "unknown"
+    IN_REVIEW = "in_review"
+    CLEARING = "clearing"
+    CLEARING_FAILED = "clearing_failed"
+    CLEARED = "cleared"
+    DECLINED = "declined"
+    EXPIRED = "expired"
+    REJECTED_FRAUD = "rejected_fraud"
+    CANCELLED = "cancelled"
+
+
+class Payment(Row, frozen=True):
+    """A card payment of a bill or a top-up (PAY-3…10).  Times are Unix milliseconds, 0 is not yet.
+
+    `day` is the business date of acceptance, whose `slot` it holds (1) or has given back (0);
+    `next_at` when the cashier looks at it (0: never again).  `risk` names the rules that looked at
+    it; `asked` counts inquiries; `voiding` is 1 while the gateway must void it, 2 when it has.
+    `collected` and `cleared` are entries (0: none); `cancel_by` has proposed to cancel it (PAY-9).
+    """
+
+    id: str
+    msisdn: int
+    life: int
+    centre: int
+    purpose: str
+    card: str
+    amount_vnd: int
+    state: str
+    reason: str
+    platform: str
+    address: str
+    email: str
+    invoice: int
+    return_url: str
+    day: int
+    slot: int
+    created_at: int
+    redirect_url: str
+    gateway_ref: str
+    masked_card: str
+    card_token: str
+    bank: str
+    cashier: str
+    authorised_at: int
+    risk: str
+    cleared_at: int
+    collected: int
+    cleared: int
+    asked: int
+    voiding: int
+    alarmed: int
+    cancel_by: str
+    next_at: int
+
+
+class LimitCounter(Row, frozen=True):
+    """What a subscriber has paid on a day: slots taken, and sums in đồng (PAY-3)."""
+
+    msisdn: int
+    day: int
+    payments: int
+    bills_vnd: int
+    topups_vnd: int
+
+
+class PaymentOf(Row, frozen=True):
+    """A subscriber's payments, found by whose they are; those of one card by `card:<token>`, of one
+    address by `address:<ip>` (PAY-6).
+    """
+
+    subject: str
+    payment: str
+    at: int
+
+
+class Clearing(Row, frozen=True):
+    """What was done to a subscriber's account for a payment, by which centre's user (PAY-7).
+
+    Append-only; the database refuses another centre's user, and another centre's payment.
+    """
+
+    seq: int
+    at: int
+    day: int
+    payment: str
+    centre: int
+    operator: str
+    kind: str
+    amount_vnd: int
+    entry: int
+
+
+class PaymentCase(Row, frozen=True):
+    """Something about a payment that a person must look at; closed by one, with a note."""
+
+    seq: int
+    payment: str
+    kind: str
+    opened_at: int
+    detail: str
+    closed_at: int
+    closed_by: str
+    note: str
+
+
+class Centre(Row, frozen=True):
+    """Whether a centre's clearing can be done now."""
+
+    centre: int
+    clearing_open: int
+    since: int
+
+
+class LookupTries(Row, frozen=True):
+    """Wrong passwords of a number in a row, and until when its look-up is locked (PAY-2)."""
+
+    msisdn: int
+    wrong: int
+    locked_until: int
+
+
+class Invoice(Row, frozen=True):
+    """A VAT invoice that was asked for; `day` is the day of the request, for its batch (PAY-11)."""
+
+    payment: str
+    msisdn: int
+    centre: int
+    day: int
+    at: int
+    name: str
+    address: str
+    email: str
+    purpose: str
+    amount_vnd: int
+
+
+class GatewayFile(Row, frozen=True):
+    """The gateway's file of a day, accepted once (PAY-12)."""
+
+    day: int
+    hash: str
+    lines: int
+    amount_vnd: int
+    at: int
+    actor: str
+    matched: int
+    differences: int
+
+
+class GatewayLine(Row, frozen=True):
+    """A line of it and what came of it; `line` 0 and below are payments of ours that it lacks."""
+
+    day: int
+    line: int
+    payment: str
+    amount_vnd: int
+    cashier: str
+    verdict: str
+    ours_vnd: int
+    entry: int
+
+
+class DayClose(Row, frozen=True):
+    """The books of a day are closed: what came in, what was cleared, what is in between."""
+
+    day: int
+    at: int
+    collected_vnd: int
+    cleared_vnd: int
+    transit_vnd: int
+    differences: int
+    actor: str
+
+
+class Settlement(Row, frozen=True):
+    """What the acquiring bank paid for a day, in advance and finally (PAY-13)."""
+
+    id: str
+    day: int
+    kind: str
+    amount_vnd: int
+    entry: int
+    at: int
+
+
+class OutboxMail(Row, frozen=True):
+    """An e-mail to send.  States as those of `OutboxSms`; `next_at` is when to try (again)."""
+
+    seq: int
+    at: int
+    kind: str
+    recipient: str
+    subject: str
+    body: str
+    state: int
+    attempts: int
+    next_at: int
+    done_at: int
+
+
 class SmscConnection(Row, frozen=True):
     """Redelivery evidence: answers up to `confirmed_seq` were written to a connection that stayed
     up (DESIGN 4).
@@ -607,6 +812,22 @@ USSD_LAST: Final = Table("ussd_last", UssdLast, ("msisdn",), index=27)
 OUTBOX_PUSH: Final = Table("outbox_push", OutboxPush, ("seq",), index=28, log=True)
 OUTBOX_EVENT: Final = Table("outbox_event", OutboxEvent, ("seq",), index=29, log=True)
 
+PAYMENT: Final = Table("payment", Payment, ("id",), index=30)
+LIMIT_COUNTER: Final = Table("limit_counter", LimitCounter, ("msisdn", "day"), index=31)
+PAYMENT_OF: Final = Table(
+    "payment_of", PaymentOf, ("subject", "payment"), index=32, group="subject"
+)
+CLEARING: Final = Table("clearing", Clearing, ("seq",), index=33, log=True)
+PAYMENT_CASE: Final = Table("payment_case", PaymentCase, ("seq",), index=34, log=True)
+CENTRE: Final = Table("centre", Centre, ("centre",), index=35)
+LOOKUP_TRIES: Final = Table("lookup_tries", LookupTries, ("msisdn",), index=36)
+INVOICE: Final = Table("invoice", Invoice, ("payment",), index=37)
+GATEWAY_FILE: Final = Table("gateway_file", GatewayFile, ("day",), index=38)
+GATEWAY_LINE: Final = Table("gateway_line", GatewayLine, ("day", "line"), index=39, group="day")
+DAY_CLOSE: Final = Table("day_close", DayClose, ("day",), index=40)
+SETTLEMENT: Final = Table("settlement", Settlement, ("id",), index=41)
+OUTBOX_MAIL: Final = Table("outbox_mail", OutboxMail, ("seq",), index=42, log=True)
+
 # The same rows, read by the number that is listed rather than by the list's owner (NUM-5).
 LIST_ENTRY_BY_NUMBER: Final = Table(
     "list_entry", ListEntry, ("owner", "number"), index=LIST_ENTRY.index, group="number"
@@ -643,5 +864,18 @@ TABLES: Final[tuple[Table[Any], ...]] = (
     USSD_LAST,
     OUTBOX_PUSH,
     OUTBOX_EVENT,
+    PAYMENT,
+    LIMIT_COUNTER,
+    PAYMENT_OF,
+    CLEARING,
+    PAYMENT_CASE,
+    CENTRE,
+    LOOKUP_TRIES,
+    INVOICE,
+    GATEWAY_FILE,
+    GATEWAY_LINE,
+    DAY_CLOSE,
+    SETTLEMENT,
+    OUTBOX_MAIL,
 )
 LOGS: Final = tuple(table for table in TABLES if table.log)

@@ -18,6 +18,8 @@ import handlers
 from telcod.billing.calls import CallLimits
 from telcod.billing.lists import ListLimits
 from telcod.billing.packages import PackageLimits
+from telcod.billing.payments import PaymentLimits
+from telcod.billing.risk import RiskRule, RiskRules, rule_problems
 from telcod.billing.tariffs import Tariff, TariffBook, TariffBookError
 from telcod.dispatch import Dispatcher, DispatchError
 from telcod.messages import Catalogue, CatalogueError
@@ -25,6 +27,9 @@ from telcod.msisdn import OLD_PREFIXES, old_prefix_problems
 from telcod.prompts import Prompts, PromptsError
 from telcod.rules import Limits, NoticeLimits, Rules, TextLimits, UssdLimits
 from telcod.settings import Problem, Settings, SettingsError, shipped_config_dir
+from ussd.menu import Menu
+from ussd.menu_file import MenuError
+from ussd.menu_file import build as build_menu
 
 PROMPTS_FILE: Final = "prompts.toml"
 PACKAGES_REQUIRED: Final = frozenset({"day", "week"})
@@ -36,6 +41,7 @@ SECTIONS: Final[tuple[tuple[str, type[msgspec.Struct]], ...]] = (
     ("calls", CallLimits),
     ("ussd", UssdLimits),
     ("notices", NoticeLimits),
+    ("payments", PaymentLimits),
 )
 
 
@@ -59,9 +65,22 @@ def load_rules(settings: Settings) -> Rules:
     catalogue = _catalogue(settings.file("messages"), problems)
     dispatcher = _dispatcher(settings.file("keywords"), old_prefixes, problems)
     prompts = _prompts(settings.file("prompts"), problems)
+    menus = _menus(settings.file("ussd"), problems)
+    risk = _risk(settings.file("risk"), problems)
     if problems or not (book and catalogue and dispatcher and prompts):
         raise RulesError(problems)
-    return Rules(book, limits, catalogue, dispatcher, old_prefixes, prompts)
+    return Rules(
+        book,
+        limits,
+        catalogue,
+        dispatcher,
+        old_prefixes,
+        prompts,
+        menus,
+        pushes=bool(settings.ussd.push),
+        events=settings.mqtt is not None,
+        risk=risk,
+    )
 
 
 def _read(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
@@ -92,6 +111,25 @@ def _limits(path: Path, problems: list[Problem]) -> tuple[Limits, Mapping[str, s
             problems.append(Problem(str(path), name, str(error)))
     problems += [Problem(str(path), name, "unknown section") for name in table]
     return msgspec.structs.replace(Limits(), **sections), prefixes
+
+
+def _risk(path: Path, problems: list[Problem]) -> RiskRules:
+    """The risk rules (PAY-6); one that cannot be read does not hide what is wrong with the others."""
+    table = _read(path, problems) or {}
+    rows = table.pop("rule", [])
+    problems += [Problem(str(path), name, "is not known here") for name in table]
+    if not isinstance(rows, list):
+        problems.append(Problem(str(path), "rule", "must be written as [[rule]]"))
+        rows = []
+    rules = []
+    for at, row in enumerate(rows):
+        try:
+            rules.append(msgspec.convert(row, RiskRule))
+        except msgspec.ValidationError as error:
+            problems.append(Problem(str(path), f"rule[{at}]", str(error)))
+    read = RiskRules(tuple(rules))
+    problems += [Problem(str(path), key, reason) for key, reason in rule_problems(read)]
+    return read
 
 
 def _tariffs(folder: Path, problems: list[Problem]) -> TariffBook | None:
@@ -173,6 +211,26 @@ def _prompts(folder: Path, problems: list[Problem]) -> Prompts | None:
             for language, key, reason in error.problems
         ]
         return None
+
+
+def _menus(folder: Path, problems: list[Problem]) -> Mapping[str, Menu]:
+    """The menus of USSD by service code: one a file (USSD-3)."""
+    menus: dict[str, Menu] = {}
+    beside = {route.name: route for table in (handlers.TEXTS, handlers.MENU) for route in table}
+    for path in sorted(folder.glob("*.toml")):
+        table = _read(path, problems)
+        if table is None:
+            continue
+        own = handlers.BY_SHORT_CODE.get(str(table.get("service_code")), ())
+        try:
+            menu = build_menu(table, {route.name: route for route in own} | beside)
+        except MenuError as error:
+            problems += [Problem(str(path), p.key, p.reason) for p in error.problems]
+            continue
+        if menu.service_code in menus:
+            problems.append(Problem(str(path), "service_code", "another file has this one"))
+        menus[menu.service_code] = menu
+    return menus
 
 
 def _shipped_keys() -> frozenset[str]:

@@ -13,6 +13,8 @@ import msgspec
 from telcod.billing.calls import CallLimits
 from telcod.billing.lists import ListLimits
 from telcod.billing.packages import PackageLimits
+from telcod.billing.payments import PaymentLimits
+from telcod.billing.risk import RiskRules
 from telcod.billing.tariffs import TariffBook
 from telcod.dispatch import Dispatcher
 from telcod.messages import Catalogue
@@ -59,6 +61,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calls: CallLimits = CallLimits()
     ussd: UssdLimits = UssdLimits()
     notices: NoticeLimits = NoticeLimits()
+    payments: PaymentLimits = PaymentLimits()
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -77,3 +80,4 @@ class Rules(msgspec.Struct, frozen=True):
     menus: Mapping[str, Any] = {}
     pushes: bool = False
     events: bool = False
+    risk: RiskRules = RiskRules()

@@ -213,6 +213,7 @@ class FileSettings(_Table, frozen=True, kw_only=True):
     limits: Annotated[str, Meta(min_length=1)] = "limits.toml"
     prompts: Annotated[str, Meta(min_length=1)] = "prompts"
     ussd: Annotated[str, Meta(min_length=1)] = "ussd"
+    risk: Annotated[str, Meta(min_length=1)] = "risk.toml"
 
 
 class Settings(_Table, frozen=True, kw_only=True):
@@ -231,7 +232,7 @@ class Settings(_Table, frozen=True, kw_only=True):
     folder: Path = Path()
 
     def file(
-        self, which: Literal["tariffs", "messages", "keywords", "limits", "prompts", "ussd"]
+        self, which: Literal["tariffs", "messages", "keywords", "limits", "prompts", "ussd", "risk"]
     ) -> Path:
         """One of `[files]`: the configuration's own or, if there is none, the shipped one."""
         name: str = getattr(self.files, which)

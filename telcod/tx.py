@@ -18,11 +18,13 @@ from telcod.rows import (
     LIST_ENTRY_BY_NUMBER,
     LOGS,
     OUTBOX_EVENT,
+    OUTBOX_MAIL,
     OUTBOX_PUSH,
     OUTBOX_SMS,
     TABLES,
     ListEntry,
     OutboxEvent,
+    OutboxMail,
     OutboxPush,
     OutboxSms,
     Row,
@@ -295,6 +297,14 @@ class Tx:
         row = OutboxPush(seq, self.now_ms, msisdn, kind, ref, text, int(asks), expires_at, 0, 0, 0)
         self.append(OUTBOX_PUSH, row)
         return True
+
+    def send_mail(self, recipient: str, subject: str, body: str, *, kind: str) -> int:
+        """Put an e-mail into its outbox; it leaves after COMMIT (PAY-10).  Returns its number."""
+        seq = self.next_seq(OUTBOX_MAIL)
+        now_ms = self.now_ms
+        mail = OutboxMail(seq, now_ms, kind, recipient, subject, body, 0, 0, now_ms, 0)
+        self.append(OUTBOX_MAIL, mail)
+        return seq
 
     def emit(self, subject: str, verb: str, msisdn: int = 0, /, **body: object) -> None:
         """Let other systems know, after COMMIT, at least once (MQTT-2).

@@ -28,6 +28,12 @@ def with_gateways(rules=None, *, pushes=True, events=True):
     return msgspec.structs.replace(rules or shipped_rules(), pushes=pushes, events=events)
 
 
+def failed_call(event_id, caller, called, *, reason=NO_MONEY, actor=NETWORK):
+    """What the network says when a call of the caller's own did not come about."""
+    said = CallFailed(event_id=event_id, caller=str(caller), called=called, reason=reason)
+    return network.call_failed(said, caller=caller, actor=actor)
+
+
 class NetworkWorld(World):
     """What the network says, and what the caller gets on the screen and as a text."""
 
@@ -35,14 +41,8 @@ class NetworkWorld(World):
         super().__init__(path, rules=rules or with_gateways(), routes=ROUTES, **options)
         self._ids = count(1)
 
-    def failed_request(self, caller, called, *, event_id="", reason=NO_MONEY, actor=NETWORK):
-        said = CallFailed(
-            event_id=event_id or f"failed-{next(self._ids)}",
-            caller=str(caller),
-            called=called,
-            reason=reason,
-        )
-        return network.call_failed(said, caller=caller, actor=actor)
+    def failed_request(self, caller, called, *, event_id="", **more):
+        return failed_call(event_id or f"failed-{next(self._ids)}", caller, called, **more)
 
     def failed(self, caller, called="0903000002", **more):
         """A call of the caller's own did not come about; the outcome, or what it was refused by."""
@@ -75,9 +75,10 @@ class NetworkWorld(World):
         """The texts among what left that are hints, oldest first."""
         return [row for row in self.outbox() if row.kind == "hint"]
 
-    def events(self):
-        """What other systems are told, by subject and verb."""
+    def events(self, subject):
+        """What other systems are told of a subject: verb, whose event, what there is to know."""
         return [
-            (f"{row.subject}/{row.verb}", row.msisdn, msgspec.json.decode(row.body))
+            (row.verb, row.msisdn, msgspec.json.decode(row.body))
             for row in self.store.scan(OUTBOX_EVENT)
+            if row.subject == subject
         ]

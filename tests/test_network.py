@@ -119,16 +119,17 @@ def test_a_field_that_is_wrong_is_not_understood(shape, body, wrong):
 
 
 @pytest.mark.parametrize(
-    ("shape", "body", "optional"),
-    [(CallFailed, CALL, set()), (TopUp, TOPUP, set()), (SubscriberPut, PUT, set())],
+    ("shape", "body"), [(CallFailed, CALL), (TopUp, TOPUP), (SubscriberPut, PUT)]
 )
-def test_no_field_that_must_be_there_may_be_missing(shape, body, optional):
-    for name in body.keys() - optional:
+def test_no_field_that_must_be_there_may_be_missing(shape, body):
+    for name in body:
         with pytest.raises(msgspec.ValidationError, match=name):
             msgspec.convert({key: value for key, value in body.items() if key != name}, shape)
 
 
-@pytest.mark.parametrize("called", ["abc", "+", "   ", "०९०३", "0903\x00000002", "0903 000 002"])
+@pytest.mark.parametrize(
+    "called", ["abc", "+", "   ", "०९०३", "0903\x00000002", "0903\u00a0000002"]
+)
 def test_what_nobody_can_dial_is_refused_with_the_field_named(called):
     with pytest.raises(BadField) as refused:
         request(called=called)

@@ -24,6 +24,7 @@ from telcod.rows import (
     TABLES,
 )
 from telcod.rulebook import load_rules
+from telcod.service import with_sessions
 from telcod.settings import load
 from telcod.storage.memory import MemoryStore
 from telcod.storage.sqlite import SqliteStore
@@ -61,7 +62,7 @@ class World:
     ):
         self.path = path
         self.rules = rules or shipped_rules()
-        self.routes = routes or handlers.ROUTES
+        self.routes = with_sessions(routes or handlers.ROUTES)
         self.clock = ManualClock(start_ms)
         self.vault = Vault(KEY)
         self.store = store or (MemoryStore() if path is None else SqliteStore.open(path))

@@ -64,8 +64,8 @@ def _of_fields(profile: Profile) -> list[str]:
         found += _of_places(profile, f"fields.{name}", where)
         if name in {"session_id", "msisdn"} and not where:
             found.append(f"fields.{name}: names no place")
-    for name, where in profile.keep.items():
-        found += _of_places(profile, f"keep.{name}", places(where))
+    for name, kept in profile.keep.items():
+        found += _of_places(profile, f"keep.{name}", places(kept))
         if not (name.isascii() and name.isidentifier()) or name in VALUES:
             found.append(f"keep.{name}: is no name, or one that telcod uses itself")
     if profile.first_input == "dialled" and profile.inputs == "all":

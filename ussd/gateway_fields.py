@@ -187,7 +187,7 @@ def _pairs(data: bytes, charset: str, where: str) -> dict[str, str]:
 def _json(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadBody(f"is no JSON: {error}") from error
     except RecursionError as error:
         raise BadBody("is nested too deeply") from error

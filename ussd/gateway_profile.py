@@ -178,8 +178,7 @@ def heard(profile: Profile, fields: Fields) -> Heard:
     code = _whole(profile.fields.service_code, fields, 420) or carried.get("service_code", "")
     typed = _whole(profile.fields.input, fields, INPUT_CHARS_MAX)
     code, typed = _dialled(profile, phase, code, typed)
-    step = 0 if phase is Phase.NEW else None
-    said = Step(msisdn=msisdn, service_code=code or profile.service_code, input=typed, step=step)
+    said = Step(msisdn=msisdn, service_code=code or profile.service_code, input=typed)
     known = {"msisdn": msisdn, "service_code": code, **kept}
     to_carry = urlencode({name: value for name, value in known.items() if value})
     values = {**known, "session_id": session_id, "carried": to_carry}
@@ -220,9 +219,8 @@ def _phase(phases: Phases, fields: Fields) -> Phase:
         if any(_holds(condition, fields) for condition in conditions):
             return phase
     if phases.new and phases.next:
-        where = phases.new[0].partition("=")[0]
         known = ", ".join((*phases.new, *phases.next, *phases.close))
-        raise BadBody(f"says none of {known}", field=where)
+        raise BadBody(f"says none of {known}", field=_shown_name(phases.new[0].partition("=")[0]))
     return Phase.STEP
 
 

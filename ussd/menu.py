@@ -210,7 +210,9 @@ class Menu:
         body = text.strip()
         if gsm7_or_none(body) is None:
             body = gsm_safe(body, len(body)).strip()
-        return self._show(Place(place.screen, body=body), speaker, ends=True)
+        if not body:
+            return Show("", Place(place.screen), ends=True)
+        return self._show(Place(place.screen, body=body), speaker)
 
     def offer_resume(self, place: Place, speaker: Speaker) -> Show:
         """A new dialogue after one that was cut off: go on from that place, or start again?"""
@@ -269,9 +271,10 @@ class Menu:
     def _hint(self, place: Place, speaker: Speaker) -> Show:
         return self._show(msgspec.structs.replace(place, hinted=True), speaker)
 
-    def _show(self, place: Place, speaker: Speaker, *, ends: bool = False) -> Show:
+    def _show(self, place: Place, speaker: Speaker) -> Show:
         page = self._page(place, speaker)
-        return Show(page.text, place, ends=(ends or bool(place.body)) and not page.after)
+        ends = bool(place.body) and place.resume is None and not page.after
+        return Show(page.text, place, ends=ends)
 
     def _page(self, place: Place, speaker: Speaker) -> Page:
         """What is on the screen at a place."""

@@ -25,6 +25,9 @@ _FIELDS: Final = frozenset({"service_code", "short_code", "first", "words", "scr
 _SCREEN_FIELDS: Final = frozenset({*LANGUAGES, "ask", "then", "run"})
 _CHOICE_FIELDS: Final = frozenset({*LANGUAGES, "to", "run", "args"})
 _WAYS: Final = frozenset({"onward", "back"})
+_OFFERS: Final = frozenset({"go_on", "restart"})
+OFFER_SEPTETS_MAX: Final = 24
+"""Of the words that offer to go on: they, what they stand below and a hint fit on one page."""
 
 # The questions whose answers a route can take, one after the other.
 _NUMBERS: Final = frozenset({(Ask.NUMBERS,), (Ask.NUMBER,)})
@@ -372,4 +375,6 @@ def _widest(text: Text) -> str:
 
 
 def _room_of(word: str) -> int:
-    return WAY_SEPTETS_MAX if word in _WAYS else HINT_SEPTETS_MAX
+    if word in _WAYS:
+        return WAY_SEPTETS_MAX
+    return OFFER_SEPTETS_MAX if word in _OFFERS else HINT_SEPTETS_MAX

@@ -1,8 +1,8 @@
 """How one gateway speaks USSD over SMPP, as data, and both directions by it (SMPP-7).  Pure.
 
-Gateways agree on two TLVs, ussd_service_op and its_session_info (SMPP v3.4, 5.3.2.43 and 44), and on
-little else: which operation begins, answers and ends, where the number of the session is, how an end
-is marked, where the dialled code stands.  A `Profile` says that of one gateway; files of
+Gateways agree on two TLVs, ussd_service_op and its_session_info (SMPP v3.4, 5.3.2.43 and 44), and
+on little else: which operation begins, answers and ends, where the number of the session is, how an
+end is marked, where the dialled code stands.  A `Profile` says that of one gateway; files of
 `config/ussd/smpp` hold them, and a link names its own by `ussd`.
 
     read(profile, deliver_sm) -> Heard | None        write(profile, ...) -> submit_sm
@@ -197,11 +197,12 @@ def build(table: Mapping[str, Any]) -> Profile:
             sections[name] = _section(name, kind, found, problems)
         else:
             problems.append(f"{name}: must be a table")
-    if not problems:
-        profile = Profile(**sections)
-        problems += _contradictions(profile)
     if problems:
         raise ProfileError(sorted(problems))
+    profile = Profile(**sections)
+    problems = _contradictions(profile)
+    if problems:
+        raise ProfileError(problems)
     return profile
 
 
@@ -220,17 +221,8 @@ def _section(name: str, kind: Any, found: Mapping[str, Any], problems: list[str]
 
 
 def _contradictions(profile: Profile) -> list[str]:
-    problems = []
-    heard, terms = profile.heard, profile.session
-    if not heard.new:
-        problems.append("heard.new: no operation begins a session")
-    if not heard.answer:
-        problems.append("heard.answer: no operation answers")
-    ops = [(op, name) for name in heard.__struct_fields__ for op in getattr(heard, name)]
-    for op in sorted({op for op, _ in ops}):
-        names = [name for other, name in ops if other == op]
-        if len(names) > 1:
-            problems.append(f"heard: operation {op} can't be {' and '.join(names)}")
+    problems = _heard_problems(profile.heard)
+    terms = profile.session
     if terms.id != "its_session_info":
         if terms.sequence != "none":
             problems.append("session.sequence: needs id = its_session_info")
@@ -243,8 +235,24 @@ def _contradictions(profile: Profile) -> list[str]:
     source = profile.submit.source_addr
     if source not in ("destination_addr", "dialled") and not _ADDRESS.fullmatch(source):
         problems.append("submit.source_addr: must be destination_addr, dialled or an address")
+    if decode_short_message(b"\0A", profile.submit.data_coding) == "A":
+        problems.append("submit.data_coding: would have our octets read as UCS-2")
     if not (profile.submit.service_type.isascii() and profile.submit.service_type.isprintable()):
         problems.append("submit.service_type: must be visible ASCII")
+    return problems
+
+
+def _heard_problems(heard: HeardOps) -> list[str]:
+    problems = []
+    if not heard.new:
+        problems.append("heard.new: no operation begins a session")
+    if not heard.answer:
+        problems.append("heard.answer: no operation answers")
+    ops = [(op, name) for name in heard.__struct_fields__ for op in getattr(heard, name)]
+    for op in sorted({op for op, _ in ops}):
+        names = [name for other, name in ops if other == op]
+        if len(names) > 1:
+            problems.append(f"heard: operation {op} can't be {' and '.join(names)}")
     return problems
 
 
@@ -311,11 +319,11 @@ def _two_octets(value: bytes | None) -> int | None:
 def _text(profile: Profile, body: DeliverSm | DataSm, default_alphabet: DefaultAlphabet) -> str:
     """The input without what no phone types: line ends and other controls count as blanks."""
     coding = body.data_coding
-    if coding == DATA_CODING_USSD or coding == profile.submit.data_coding:
+    if coding == DATA_CODING_USSD:
         coding = DATA_CODING_DEFAULT
     alphabet: DefaultAlphabet = profile.submit.alphabet or default_alphabet
     text = decode_short_message(message_octets(body), coding, alphabet)
-    return "".join(char if char >= " " else " " for char in text).strip()[:INPUT_CHARS_MAX]
+    return "".join(max(char, " ") for char in text).strip()[:INPUT_CHARS_MAX]
 
 
 def _code(profile: Profile, what: What, destination: str, text: str) -> str:
@@ -381,15 +389,19 @@ def write(
 def peer_of_push(profile: Profile, number: int, phone: Address, ours: Address) -> Peer:
     """The other side of a session that we begin, under a number that we choose.
 
-    Of `number` counts what the gateway has room for.
+    Of `number` counts what the gateway has room for; it never becomes 0, which may mean none.
     """
     terms = profile.session
     if terms.id == "its_session_info":
-        shift = 8 if terms.bits == 8 else 1
-        return Peer(phone, ours, info=number << shift & 0xFFFF)
+        shift = 16 - terms.bits
+        return Peer(phone, ours, info=_within(number, terms.bits) << shift)
     if terms.id == "user_message_reference":
-        return Peer(phone, ours, reference=(number & 0xFFFF).to_bytes(2))
+        return Peer(phone, ours, reference=_within(number, 16).to_bytes(2))
     return Peer(phone, ours)
+
+
+def _within(number: int, bits: int) -> int:
+    return number % ((1 << bits) - 1) + 1
 
 
 def _session_tlvs(terms: SessionTerms, peer: Peer, say: Say, step: int) -> tuple[Tlv, ...]:

@@ -19,6 +19,9 @@ WRITE_OFF: Final = 6
 FRAUD_LOSS: Final = 7
 OPENING: Final = 8
 TOPUP: Final = 9
+BANK: Final = 10
+TRANSIT: Final = {centre: 20 + centre for centre in range(1, 7)}
+"""By centre: what the gateway has collected and nobody has cleared yet (PAY-7)."""
 
 REVENUES: Final = frozenset({REVENUE_PACKAGE, REVENUE_VOICE, REVENUE_SMS})
 
@@ -32,6 +35,8 @@ OWN_NAMES: Final[dict[int, str]] = {
     FRAUD_LOSS: "fraud_loss",
     OPENING: "opening",
     TOPUP: "topup",
+    BANK: "bank",
+    **{account: f"transit:{centre}" for centre, account in TRANSIT.items()},
 }
 OWN_ID_MAX: Final = 99
 

@@ -9,8 +9,9 @@ import click
 
 from telcod.cli.edge import Context, Told
 from telcod.cli.options import common
+from telcod.doors import Profiles
 from telcod.errors import EXIT_NOT_FINE
-from telcod.rulebook import RulesError, load_rules
+from telcod.rulebook import load_rules
 from telcod.settings import FILE_NAME, Problem, Settings, SettingsError, load, shipped_config_dir
 
 SHIPPED_STORE: Final = 'url = "sqlite:///var/lib/telcod/telcod.db"'
@@ -61,10 +62,11 @@ def check(context: Context) -> None:
         settings = context.settings()
     except SettingsError as error:
         problems += error.problems
-    try:
-        load_rules(settings)
-    except RulesError as error:
-        problems += error.problems
+    for read in (load_rules, Profiles):
+        try:
+            read(settings)
+        except SettingsError as error:
+            problems += error.problems
     for problem in problems:
         click.echo(str(problem))
     if problems:

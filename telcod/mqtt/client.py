@@ -70,7 +70,7 @@ class Mqtt:
         clock: For what expires.
         rng: For the jitter of reconnects.
         tls: See `tls_context`.
-        told: Gets a line when the broker is reached.
+        told: Gets a line when the broker is reached or lost.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Mqtt:
         self.host: Final = url.hostname or ""
         self.port: Final = url.port or _PORTS[url.scheme]
         self.where: Final = f"{self.host}:{self.port}"
-        self.last_error = ""
+        self._last_error = ""
         self._ops: Final = ops
         self._clock: Final = clock
         self._rng: Final = rng
@@ -106,6 +106,11 @@ class Mqtt:
     def connected(self) -> bool:
         """Whether the broker is there."""
         return self._wire is not None
+
+    @property
+    def last_error(self) -> str:
+        """Why it is not there, or does not take events, in one sentence; empty: all is well."""
+        return self._last_error or (self._events.problem if self._events else "")
 
     @property
     def events_confirmed(self) -> int:
@@ -168,9 +173,19 @@ class Mqtt:
             BrokerAway: There is no connection, or no longer.
         """
         wire = self._new_wire()
+        requests = Requests(
+            wire,
+            self._ops,
+            self._clock,
+            topics=self.settings.topics,
+            reply_prefix=self.settings.reply_prefix,
+            workers=self.settings.requests_max,
+        )
+        # Before it is open: what the broker has kept for us comes right behind its CONNACK.
+        wire.on_received = requests.take
         try:
             await self._open(wire)
-            await self._use(wire)
+            await self._use(wire, requests)
         except BrokerRefused as error:
             raise BrokerAway(str(error), what_to_do=error.what_to_do) from error
         except MqttError as error:
@@ -203,39 +218,31 @@ class Mqtt:
                 error = await asyncio.shield(opening)
             except asyncio.CancelledError:
                 await asyncio.wait([opening], timeout=3 * CONNECT_WAIT_S)
-                if opening.done() and opening.result() is None:
-                    await _close(wire)
+                await wire.close()
                 raise
         if error is not None:
             raise self._why(error)
 
-    async def _use(self, wire: Wire) -> None:
-        settings = self.settings
-        requests = Requests(
-            wire,
-            self._ops,
-            self._clock,
-            topics=settings.topics,
-            reply_prefix=settings.reply_prefix,
-            workers=settings.requests_max,
-        )
-        wire.on_received = requests.take
+    async def _use(self, wire: Wire, requests: Requests) -> None:
         try:
             async with asyncio.TaskGroup() as group:
-                work = [group.create_task(requests.run(), name="mqtt requests")]
-                watch = group.create_task(self._watch(wire), name="mqtt watch")
+                work = [
+                    group.create_task(requests.run(), name="mqtt requests"),
+                    group.create_task(self._watch(wire), name="mqtt watch"),
+                ]
                 await self._greet(wire, requests)
+                telling: list[asyncio.Task[None]] = []
                 if self._events is not None:
-                    work.append(group.create_task(self._events.run(wire), name="mqtt events"))
+                    telling.append(group.create_task(self._events.run(wire), name="mqtt events"))
                     work.append(group.create_task(self._events.keep(), name="mqtt cursor"))
                 await self._stopping.wait()
-                await self._end(wire, requests)
-                for task in (*work, watch):
+                await self._end(wire, requests, telling)
+                for task in (*work, *telling):
                     task.cancel()
-        except* (BrokerAway, BrokerRefused, MqttError) as group_error:
-            raise _first(group_error) from None
+        except* (BrokerAway, BrokerRefused, MqttError) as lost:
+            raise _first(lost) from None
         finally:
-            await _close(wire)
+            await wire.close()
 
     async def _greet(self, wire: Wire, requests: Requests) -> None:
         share = self.settings.share_group
@@ -243,7 +250,7 @@ class Mqtt:
         await wire.take_requests([f"{shared}{topic}" for topic in requests.topics])
         await wire.send(f"{self.settings.topics}status", ONLINE, retain=True)
         self._wire = wire
-        self.last_error = ""
+        self._last_error = ""
         _log.info("broker.connected", where=self.where)
         self._told(f"MQTT broker {self.where} is reached")
 
@@ -254,22 +261,21 @@ class Mqtt:
         """
         try:
             await wire.lost()
-        except Exception as error:  # noqa: BLE001  (whatever the library failed by, it is over)
+        except Exception as error:  # whatever the library failed by, it is over
             raise self._why(error) from error
         finally:
             wire.give_up()
         raise BrokerAway(f"the broker {self.where} ended the connection")
 
-    async def _end(self, wire: Wire, requests: Requests) -> None:
+    async def _end(self, wire: Wire, requests: Requests, telling: list[asyncio.Task[None]]) -> None:
         """Finish what was begun, within `DRAIN_S`, and say that we go."""
         self._wire = None
         try:
             async with asyncio.timeout(DRAIN_S):
-                if self._events is not None:
-                    self._events.close()
                 await requests.drain()
                 if self._events is not None:
-                    await self._events.closed()
+                    self._events.close()
+                    await asyncio.wait(telling)
                     await self._events.save()
                 await wire.send(f"{self.settings.topics}status", OFFLINE, retain=True)
         except TimeoutError:
@@ -284,10 +290,13 @@ class Mqtt:
 
     def _say(self, error: BrokerAway) -> None:
         sentence = error.sentence()
-        # Every try after the first fails for the same reason, as a rule.
-        level = "debug" if sentence == self.last_error else "warning"
-        getattr(_log, level)("broker.lost", where=self.where, reason=str(error))
-        self.last_error = sentence
+        if sentence == self._last_error:
+            # Every try after the first fails for the same reason, as a rule.
+            _log.debug("broker.lost", where=self.where, reason=str(error))
+            return
+        self._last_error = sentence
+        _log.warning("broker.lost", where=self.where, reason=str(error))
+        self._told(f"MQTT broker is away: {sentence}")
 
     async def _pause(self, failures: int) -> None:
         settings = self.settings
@@ -302,23 +311,14 @@ class Mqtt:
 async def _opened(wire: Wire) -> MqttError | None:
     """Connect; what went wrong as a value, because it may be asked for twice."""
     try:
-        await wire.__aenter__()
+        await wire.open()
     except MqttError as error:
         return error
     return None
 
 
-async def _close(wire: Wire) -> None:
-    """Disconnect, if that is still to be done."""
-    wire.give_up()
-    try:
-        await wire.__aexit__(None, None, None)
-    except MqttError as error:
-        _log.debug("broker.left_rudely", reason=str(error))
-
-
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:
-    """The reason that says most: what was refused, before what broke because of it."""
+    """The first reason: what came after it broke because of it."""
     flat: list[Exception] = []
     waiting: list[BaseException] = list(group.exceptions)
     while waiting:

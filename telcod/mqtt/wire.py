@@ -12,11 +12,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from ssl import SSLContext
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import aiomqtt
 import paho.mqtt.client as paho
+import structlog
 from aiomqtt import MqttCodeError, ProtocolVersion, Will
+from paho.mqtt.exception import MalformedPacket
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -52,6 +54,11 @@ class Received(NamedTuple):
     expires_in_s: int | None = None
 
 
+_log = structlog.stdlib.get_logger(__name__)
+
+Take = Callable[[Received], None]
+
+
 class _Arrival:
     __slots__ = ("done", "mid")
 
@@ -61,7 +68,7 @@ class _Arrival:
 
 
 class Wire(aiomqtt.Client):
-    """A connection; `async with` opens and closes it, once.
+    """A connection; it is opened and closed once.
 
     Args:
         host: Where the broker is.
@@ -114,12 +121,14 @@ class Wire(aiomqtt.Client):
         )
         self.newest: Final = newest
         self.in_flight_max = IN_FLIGHT_311
-        self.on_received: Callable[[Received], None] = lambda _: None
+        self.on_received: Take = lambda _: None
         self._sent: dict[int, asyncio.Future[None]] = {}
         self._arrived: deque[_Arrival] = deque()
-        self._inner: Final[Any] = self._client
-        self._inner.manual_ack_set(True)
+        self._inner: Final = cast("Any", self._client)
+        self._inner.manual_ack_set(on=True)
         self._inner.connect_timeout = CONNECT_WAIT_S
+        self._decode_and_tell: Final[Callable[[], int]] = self._inner._handle_publish
+        self._inner._handle_publish = self._handle_publish
 
     # -- sending
 
@@ -191,6 +200,29 @@ class Wire(aiomqtt.Client):
 
     # -- the end
 
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            MqttError: It failed, in the library's words.
+        """
+        try:
+            await self.__aenter__()
+        except BaseException:
+            self._inner._sock_close()
+            raise
+
+    async def close(self) -> None:
+        """Say good-bye, if the connection still stands, and close it."""
+        self.give_up()
+        try:
+            if self._inner.is_connected():
+                await self.__aexit__(None, None, None)
+        except aiomqtt.MqttError:
+            pass  # It did not hear us in time; it is closed all the same.
+        finally:
+            self._inner._sock_close()
+
     async def lost(self) -> None:
         """Return when the connection is lost.
 
@@ -232,8 +264,29 @@ class Wire(aiomqtt.Client):
         if not self._connected.done():
             # The library would wait for the CONNACK until its time is over.
             self._connected.set_exception(MqttCodeError(reason_code, "ended before CONNACK"))
+            self._connected.exception()  # It may be that nobody waits for it any more.
             return
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
+
+    def _handle_publish(self) -> int:
+        """Take a message that has come; one that the library can't read is done with.
+
+        It refuses U+FEFF in a property, which MQTT allows and brokers pass on, by losing the
+        connection; the broker would send the same again, for ever.
+        """
+        try:
+            return self._decode_and_tell()
+        except (MalformedPacket, ValueError) as error:
+            said = self._inner._in_packet
+            qos, packet = said["command"] >> 1 & 3, bytes(said["packet"])
+            _log.warning("mqtt.unreadable", reason=str(error), qos=qos)
+            if qos:
+                after_topic = 2 + int.from_bytes(packet[:2], "big")
+                mid = int.from_bytes(packet[after_topic : after_topic + 2], "big")
+                arrival = _Arrival(mid)
+                self._arrived.append(arrival)
+                self.acknowledge(arrival)
+            return paho.MQTT_ERR_SUCCESS
 
     def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
         del client, userdata

@@ -1,6 +1,6 @@
 """`scripts/bench`: what telcod does a second with every bit of it committed, and how fast.
 
-`sms` is here, `calls` in `bench_calls.py`.
+`sms` is here, `calls` in `bench_calls.py`, `ussd` in `bench_ussd.py`.
 
 Three processes: this one, telcod as an operator runs it, and the load (`load.py`).  Books of the
 wanted size are made once and copied for each run.  The commit of this disk is measured beside it,
@@ -27,6 +27,7 @@ from rich.table import Table
 
 from telcod.simulator.bench_books import cpu_s, make_books, measure_commit, rss_mb
 from telcod.simulator.bench_calls import call_load, calls
+from telcod.simulator.bench_ussd import ussd, ussd_load
 from telcod.simulator.load import as_json, serve_load
 
 WAIT_S: Final = 60.0
@@ -222,6 +223,8 @@ def _show(result: dict[str, Any]) -> None:
 
 main.add_command(calls)
 main.add_command(call_load)
+main.add_command(ussd)
+main.add_command(ussd_load)
 
 if __name__ == "__main__":
     main()

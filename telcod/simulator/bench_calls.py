@@ -8,16 +8,13 @@ are lost, and it is measured how long supervision takes to close all of them.
 import json
 import os
 import shutil
-import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import click
 import uvloop
@@ -25,27 +22,11 @@ from rich.console import Console
 from rich.table import Table
 
 from telcod.simulator.bench_books import cpu_s, make_books, measure_commit, rss_mb
+from telcod.simulator.bench_daemon import installation, load, telcod, token
 from telcod.simulator.load_calls import OPS, Calls, Report, keep_open, put_through
 
-LISTENS: Final = "HTTP listens on http://127.0.0.1:"
 SUPERVISED_WAIT_S: Final = 60.0
 LOOK_EVERY_S: Final = 0.05
-
-CONFIG: Final = """
-[store]
-url = "sqlite:telcod.db"
-[http]
-port = 0
-[log]
-level = "warning"
-"""
-
-
-class _Running(NamedTuple):
-    """A telcod that serves."""
-
-    process: subprocess.Popen[str]
-    port: int
 
 
 @click.command()
@@ -148,13 +129,13 @@ def call_load(
 
 
 def _put_through(base: Path, books: Path, told: tuple[str, ...]) -> dict[str, Any]:
-    folder = _installation(base / f"run-{told[0]}", books)
-    token = _token(folder)
-    with _telcod(folder) as telcod:
-        begun, usage = time.perf_counter(), cpu_s(telcod.process.pid)
-        (report,) = _load(telcod, token, *told, "0")
-        cpu = (cpu_s(telcod.process.pid) - usage) / (time.perf_counter() - begun)
-        memory_mb = rss_mb(telcod.process.pid)
+    folder = installation(base / f"run-{told[0]}", books)
+    shown = token(folder, "ivr")
+    with telcod(folder) as running:
+        begun, usage = time.perf_counter(), cpu_s(running.process.pid)
+        (report,) = load(running, "call-load", shown, *told, "0")
+        cpu = (cpu_s(running.process.pid) - usage) / (time.perf_counter() - begun)
+        memory_mb = rss_mb(running.process.pid)
     shutil.rmtree(folder)
     return {
         "calls_per_s": round(report["calls"] / report["seconds"]),
@@ -167,15 +148,16 @@ def _put_through(base: Path, books: Path, told: tuple[str, ...]) -> dict[str, An
 
 def _lose(base: Path, books: Path, open_calls: int, subscribers: int) -> dict[str, Any]:
     """Have calls open, stop, let their time be over, start again, and wait until all are closed."""
-    folder = _installation(base / "open", books)
-    token = _token(folder)
-    with _telcod(folder) as telcod:
-        opening, talking = _load(telcod, token, "64", str(subscribers), "0", "0", str(open_calls))
-        memory_mb = rss_mb(telcod.process.pid)
+    folder = installation(base / "open", books)
+    shown = token(folder, "ivr")
+    with telcod(folder) as running:
+        told = ("64", str(subscribers), "0", "0", str(open_calls))
+        opening, talking = load(running, "call-load", shown, *told)
+        memory_mb = rss_mb(running.process.pid)
     db = sqlite3.connect(folder / "telcod.db", isolation_level=None)
     db.execute("UPDATE call SET due_at = 1 WHERE due_at > 0")  # as if an hour had gone by
     found = _open(db)
-    with _telcod(folder):
+    with telcod(folder):
         begun = time.perf_counter()
         while _open(db) and time.perf_counter() - begun < SUPERVISED_WAIT_S:
             time.sleep(LOOK_EVERY_S)
@@ -199,61 +181,6 @@ def _lose(base: Path, books: Path, open_calls: int, subscribers: int) -> dict[st
 
 def _open(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT COUNT(*) FROM call WHERE due_at > 0").fetchone()[0])
-
-
-def _installation(folder: Path, books: Path) -> Path:
-    folder.mkdir()
-    shutil.copy(books, folder / "telcod.db")
-    (folder / "telcod.toml").write_text(CONFIG)
-    return folder
-
-
-def _token(folder: Path) -> str:
-    options = ["token", "create", "load", "--scope", "ivr"]
-    made = subprocess.run(
-        _command(folder, *options), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
-    )
-    return made.stdout.decode().strip()
-
-
-def _command(folder: Path, *words: str) -> list[str]:
-    return [sys.executable, "-m", "telcod", *words, "--config", str(folder / "telcod.toml")]
-
-
-@contextmanager
-def _telcod(folder: Path) -> Iterator[_Running]:
-    """A telcod on a folder, from the moment it listens."""
-    log = (folder / "log").open("ab")
-    process = subprocess.Popen(
-        _command(folder, "run"), stdout=subprocess.PIPE, stderr=log, text=True
-    )
-    try:
-        yield _Running(process, _port(process, folder))
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.communicate(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        log.close()
-
-
-def _port(process: subprocess.Popen[str], folder: Path) -> int:
-    for line in process.stdout or ():
-        if LISTENS in line:
-            return int(line.partition(LISTENS)[2])
-    raise click.ClickException(f"telcod did not start:\n{(folder / 'log').read_text()[-2_000:]}")
-
-
-def _load(telcod: _Running, token: str, *told: str) -> list[Mapping[str, Any]]:
-    command = [sys.executable, "-m", "telcod.simulator.bench", "call-load"]
-    done = subprocess.run(
-        [*command, str(telcod.port), token, *told], stdout=subprocess.PIPE, check=False
-    )
-    if done.returncode:
-        raise click.ClickException("the load ended without a report")
-    reports: list[Mapping[str, Any]] = json.loads(done.stdout)
-    return reports
 
 
 def _show(result: Mapping[str, Any]) -> None:

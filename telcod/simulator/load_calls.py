@@ -152,11 +152,12 @@ class Line(asyncio.Protocol):
 
 
 class Meter:
-    """Collects what was measured."""
+    """Collects what was measured; the last of `ops` ends a call."""
 
-    def __init__(self, *, from_s: float = 0.0) -> None:
+    def __init__(self, *, from_s: float = 0.0, ops: tuple[str, ...] = OPS) -> None:
         self._from_s: Final = from_s
-        self._times: Final[dict[str, list[float]]] = {op: [] for op in OPS}
+        self._last: Final = ops[-1]
+        self._times: Final[dict[str, list[float]]] = {op: [] for op in ops}
         self.faults: Final[list[str]] = []
         self.calls = 0
 
@@ -166,7 +167,7 @@ class Meter:
             self.faults.append(f"{step.op}: {answer.decode(errors='replace')[-300:]}")
         if time.perf_counter() >= self._from_s:
             self._times[step.op].append(took_s)
-            self.calls += step.op == OPS[-1]
+            self.calls += step.op == self._last
 
     def report(self, seconds: float) -> Report:
         """All of it, over so many seconds."""
@@ -210,7 +211,7 @@ async def put_through(
 
         return take
 
-    await _drive(port, [source() for _ in range(connections)], meter)
+    await drive(port, [source() for _ in range(connections)], meter)
     return meter.report(time.perf_counter() - from_s)
 
 
@@ -233,15 +234,16 @@ async def keep_open(
         return take
 
     begun_s = time.perf_counter()
-    await _drive(port, [source() for _ in range(connections)], meter)
+    await drive(port, [source() for _ in range(connections)], meter)
     opening = meter.report(time.perf_counter() - begun_s)
     again, steps = Meter(), calls.again("progress")
     begun_s = time.perf_counter()
-    await _drive(port, [lambda: next(steps, None)] * connections, again)
+    await drive(port, [lambda: next(steps, None)] * connections, again)
     return opening, again.report(time.perf_counter() - begun_s)
 
 
-async def _drive(port: int, sources: list[Callable[[], Step | None]], meter: Meter) -> None:
+async def drive(port: int, sources: list[Callable[[], Step | None]], meter: Meter) -> None:
+    """A connection for each source of steps, until all of them are dry."""
     loop = asyncio.get_running_loop()
     lines = []
     for steps in sources:

@@ -40,6 +40,7 @@ SMSC_SYSTEM_ID: Final = "SIMSMSC"
 UNBIND_WAIT_S: Final = 2.0  # How long `stop` waits for the peers' unbind_resp.
 GARBAGE: Final = b"\xff" * 64  # As a command_length: 4 GiB.
 MESSAGE_ID_FIRST: Final = 1_000_000_010  # Ten digits, and letters when written in hex.
+OPERATION: Final = "ussd_service_op"  # What has it is USSD and no text.
 RECEIPT_STAMP: Final = "2001010000"  # YYMMDDhhmm; the simulator reads no clock.
 MODES: Final = {f"bind_{mode}": mode for mode in BindMode}
 
@@ -433,9 +434,7 @@ class SimulatedSmsc:
         if refusal != STATUS_OK:
             connection.respond(pdu, status=refusal)
             return
-        number, answers = self._submits_answered, self.behaviour.submit_answers
-        self._submits_answered += 1
-        status = answers[number] if number < len(answers) else self.behaviour.submit_status
+        status = self._submit_status(pdu)
         if status not in {STATUS_OK, None}:
             self._note_submit(connection, pdu, status, "")
             self._send_response(connection, connection.response(pdu, status=status or STATUS_OK))
@@ -450,6 +449,13 @@ class SimulatedSmsc:
             self._send_response(connection, response)
         if not self.behaviour.receipt_first:
             self._send_receipt(submitted, message_id)
+
+    def _submit_status(self, pdu: wire.WirePdu) -> int | None:
+        if OPERATION in pdu.fields:
+            return self.behaviour.ussd_status
+        number, answers = self._submits_answered, self.behaviour.submit_answers
+        self._submits_answered += 1
+        return answers[number] if number < len(answers) else self.behaviour.submit_status
 
     def _submit_refusal(self, connection: Connection, pdu: wire.WirePdu) -> int:
         if not connection.transmits and (pdu.command, connection.mode) != (
@@ -474,7 +480,7 @@ class SimulatedSmsc:
         )
         self.submitted.append(submitted)
         # One left unanswered was taken all the same: an ESME that sends it again makes a double.
-        if status in {STATUS_OK, None}:
+        if status in {STATUS_OK, None} and OPERATION not in fields:
             source, destination = fields.get("source_addr", ""), fields["destination_addr"]
             self.mailbox.add(texts.Part(source, destination, coding, body, concat))
         return submitted

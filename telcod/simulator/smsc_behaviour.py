@@ -76,6 +76,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     - Submits: `submit_answers` are the statuses of the first ones, then `submit_status` holds;
       `SILENCE` takes the message and does not answer.  `hold_responses` keeps the answers back
       until so many wait, and then sends them, latest first if `release_reversed`.
+      Those of USSD are answered with `ussd_status`, and are no texts: no mailbox has them.
     - Message ids: numbers, written by the format specifications `message_id_format` in the
       response and `receipt_id_format` in the receipt; many an SMSC writes "x" here and "d" there.
     - Receipts: sent if asked for by registered_delivery; `receipt_first` sends them before the
@@ -93,6 +94,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     sc_interface_version: int | None = VERSION_34
     submit_status: int | None = STATUS_OK
     submit_answers: tuple[int | None, ...] = ()
+    ussd_status: int | None = STATUS_OK
     hold_responses: int = 0
     release_reversed: bool = False
     duplicate_responses: bool = False

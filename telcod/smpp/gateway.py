@@ -1,5 +1,5 @@
 """All SMPP links of the daemon, and what joins them to the books: inbox, sender, redelivery
-evidence (SMPP-1…6, DESIGN 4).
+evidence, USSD (SMPP-1…7, DESIGN 4).
 
 One object for `LinkEvents`: it gives connections the numbers that the journal knows them by, keeps
 their evidence in the books, and hands messages to the inbox and answers to the sender.
@@ -20,6 +20,7 @@ from telcod.smpp.link import Link
 from telcod.smpp.pdu import DataSm, DeliverSm
 from telcod.smpp.redelivery import DOUBT_S, Redelivery
 from telcod.smpp.sender import Reader, Sender
+from telcod.smpp.ussd_door import Aside, UssdDoor
 
 if TYPE_CHECKING:
     from telcod.smpp.inbox import Inbox
@@ -77,6 +78,8 @@ class Gateway:
         self._wake_refill = asyncio.Event()
         self.inbox: Inbox
         self.sender: Sender
+        self.ussd: UssdDoor | None = None
+        """Gets the messages of links whose settings name a profile, before the inbox does."""
         self.links: tuple[Link, ...] = ()
 
     async def run(self, reader: Reader) -> None:
@@ -148,21 +151,34 @@ class Gateway:
         The edge of one message: whatever breaks, the SMSC keeps it and the link lives on.
         """
         try:
-            self.inbox.take(link, connection, sequence, body)
+            door = self.ussd if link.settings.ussd else None
+            if door is None or not door.take(link, connection, sequence, body):
+                self.inbox.take(link, connection, sequence, body)
         except Exception:  # noqa: BLE001  # The edge of one message (STYLE 20).
             _log.exception("text.broke", link=link.name)
             link.respond(connection, sequence, ESME_RX_T_APPN, data_sm=isinstance(body, DataSm))
 
     def on_submit_done(self, link: Link, token: Any, status: int, message_id: str) -> None:
         """See `LinkEvents.on_submit_done`."""
+        if isinstance(token, Aside):
+            token.done(status)
+            return
         self.sender.on_submit_done(link, token, status, message_id)
 
     def on_submit_unknown(self, link: Link, token: Any) -> None:
         """See `LinkEvents.on_submit_unknown`."""
+        if isinstance(token, Aside):
+            token.done(None)
+            return
         self.sender.on_submit_unknown(link, token)
 
     def on_ready(self, link: Link) -> None:
-        """See `LinkEvents.on_ready`."""
+        """See `LinkEvents.on_ready`.
+
+        Screens first: somebody looks at the phone.
+        """
+        if self.ussd is not None:
+            self.ussd.on_ready(link)
         self.sender.on_ready(link)
 
     def on_connection(self, link: Link, connection: int, up: bool) -> None:  # noqa: FBT001  # The protocol's.

@@ -33,6 +33,7 @@ def plain_address(address: str) -> str:
 class LinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where a link goes, what it says of itself, and how much it takes.
 
+    `ussd` names the profile of a gateway that brings USSD over this link; empty: it brings none.
     The timers are None where the common table (`Timers`) holds.  The passwords are in no repr.
 
     Raises:
@@ -47,6 +48,7 @@ class LinkSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     system_type: Annotated[str, Meta(max_length=12)] = ""
     bind: Literal["transceiver", "split"] = "transceiver"
     short_codes: tuple[str, ...] = ()
+    ussd: Annotated[str, Meta(pattern=r"^([A-Za-z0-9_-]{1,64})?$")] = ""
 
     window: Annotated[int, Meta(ge=1, le=10_000)] = 100
     inbound_window: Annotated[int, Meta(ge=1, le=100_000)] = 1000

@@ -416,6 +416,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES_PER_CHECKPOINT}")
     db.execute(f"PRAGMA journal_size_limit = {JOURNAL_BYTES_MAX}")
     db.execute("PRAGMA temp_store = MEMORY")
+    db.execute("PRAGMA foreign_keys = ON")  # Clearing names a payment of its own centre (PAY-7).
     synchronous = db.execute("PRAGMA synchronous").fetchone()[0]
     if mode != "wal" or synchronous != 2:
         raise StoreFailed(

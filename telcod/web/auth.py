@@ -5,6 +5,7 @@ system's user, not by what he says.  The tokens' table is read again when a toke
 revoked here, and after a second anyway, in case another daemon did.
 """
 
+from base64 import b64decode
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -25,6 +26,8 @@ TOKENS_KNOWN_S: Final = 1.0
 SCOPES: Final = "scopes"  # the key of a route's `opt`
 # The same: its callers can't send headers, so the parameter `token` does as well.
 QUERY_TOKEN: Final = "query_token"  # noqa: S105  # a key, too
+# The same: its callers know user and password only, so the token is taken as the password.
+BASIC_TOKEN: Final = "basic_token"  # noqa: S105  # a key, too
 
 
 class Caller(NamedTuple):
@@ -91,6 +94,8 @@ class Gatekeeper:
         authorization = connection.headers.get("authorization", "")
         if not authorization and handler.opt.get(QUERY_TOKEN):
             authorization = f"Bearer {connection.query_params.get('token', '')}"
+        if handler.opt.get(BASIC_TOKEN):
+            authorization = bearer_of(authorization)
         connection.scope["auth"] = await self.admit(authorization, scopes)
 
     async def admit(self, authorization: str, scopes: Sequence[Scope]) -> Caller:
@@ -122,6 +127,21 @@ class Gatekeeper:
                 what_to_do="Make one by `telcod token create`.",
             )
         return Caller(found.name, Scope(found.scope), f"token:{found.name}")
+
+
+def bearer_of(authorization: str) -> str:
+    """The same as a bearer token, if it is user and password (RFC 7617); the user may be anybody.
+
+    What is no such thing stays as it is, and is refused as any other would be.
+    """
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() != "basic" or len(authorization) > AUTHORIZATION_CHARS_MAX:
+        return authorization
+    try:
+        decoded = b64decode(credentials.strip(), validate=True).decode()
+    except ValueError:
+        return authorization
+    return f"Bearer {decoded.partition(':')[2]}"
 
 
 def _in_use(tokens: Sequence[Token]) -> dict[str, Token]:

@@ -11,6 +11,9 @@
 @ topup 0903000001 5000                  also: state 0903000001 closed
 @ delivered 0903000002                   what was texted to 1566+this number has arrived;
                                          `undelivered`: it could not be; `failed`: the SMSC refused
+@ call_failed 0903000001 0903000002      the network says: the first had no money to call the second
+@ ussd                                   at the beginning: a gateway shows what telcod says unasked,
+0903000001 <ussd Cuoc goi toi ...        and that is on the screen
 @ call 0903000001 0903000002 60          the second pays the first one's call of so many seconds
 @ balance 0903000001 4000                what must be there
 @ rules packages.retry_every_h=1         other limits, at the beginning of a scene
@@ -23,11 +26,14 @@ import msgspec
 
 from telcod.days import DAY_MS, HOUR_MS, MINUTE_MS
 from telcod.msisdn import Msisdn, national, parse
-from telcod.rows import QUARANTINE, OutboxState
-from telcod.text import count_parts, is_gsm7
+from telcod.rows import OUTBOX_PUSH, QUARANTINE, OutboxState
+from telcod.text import count_parts, encode_gsm7, is_gsm7
+from tests.network_world import ROUTES, failed_call
 from tests.text_world import TextWorld
 from tests.world import rules_with
 
+SCREEN = "ussd"
+SCREEN_SEPTETS = 182
 FOLDER = Path(__file__).parent
 UNITS_MS = {"d": DAY_MS, "h": HOUR_MS, "m": MINUTE_MS}
 
@@ -112,7 +118,8 @@ class Player:
 
     def hear(self, line, where):
         number, _, rest = line.partition(" <")
-        code, text = (rest[:4], rest[4:]) if rest[:4].isdigit() else ("1566", rest)
+        marked = rest[:4].isdigit() or rest.startswith(f"{SCREEN} ")
+        code, text = (rest[:4], rest[4:]) if marked else ("1566", rest)
         assert self.heard, f"{where}\n  nothing came"
         assert self.heard.pop(0) == (number, code, text.strip()), where
 
@@ -132,21 +139,30 @@ class Player:
                 assert self.world.receipt(fate, message_id=str(row.seq)) == f"receipt.{fate}", where
             case ["failed", number]:
                 self.world.settle(OutboxState.FAILED, row=self.forwarded_to(number))
+            case ["call_failed", caller, called]:
+                self._calls_failed += 1
+                event_id = str(self._calls_failed)
+                (result,) = self.world.run(failed_call(event_id, msisdn(caller), called))
+                assert result.outcome.startswith("hint."), where
             case ["call", caller, payer, seconds]:
                 self.world.connect(where, msisdn(caller), msisdn(payer))
                 self.world.ended(where, int(seconds))
             case ["clock"]:
                 self.world.clock_work()
-            case ["rules", setting]:
-                name, _, value = setting.partition("=")
-                section, _, key = name.partition(".")
-                self._restart(
-                    {section: {key: value == "true" if not value.isdigit() else int(value)}}
-                )
+            case ["ussd"] | ["rules", _]:
+                self.begin(words)
             case [time, *down] if time.startswith("+"):
                 self.world.pass_time(duration_ms(time), down=down == ["down"])
             case _:
                 raise AssertionError(f"{where}\n  is no direction")
+
+    def begin(self, words):
+        if words == ["ussd"]:
+            self._restart({}, pushes=True)
+            return
+        name, _, value = words[1].partition("=")
+        section, _, key = name.partition(".")
+        self._restart({section: {key: value == "true" if not value.isdigit() else int(value)}})
 
     def forwarded_to(self, number):
         """The one text for a number that is on its way."""
@@ -166,15 +182,23 @@ class Player:
             # What telcod says fits the alphabet; what people text one another is theirs.
             assert row.kind == "forward" or is_gsm7(row.text), row.text
             self.heard.append((national(Msisdn(int(row.destination))), row.source, row.text))
+        pushes = list(self.world.store.scan(OUTBOX_PUSH))[self._shown :]
+        self._shown += len(pushes)
+        for row in pushes:
+            assert len(encode_gsm7(row.text)) <= SCREEN_SEPTETS, row.text
+            self.heard.append((national(Msisdn(row.msisdn)), SCREEN, row.text))
 
     def nothing_unheard(self, where):
         assert not self.heard, f"{where}\n  before it came {self.heard[0]}"
 
-    def _restart(self, limits):
-        rules = rules_with(**limits)
+    def _restart(self, limits, *, pushes=False):
+        rules = msgspec.structs.replace(rules_with(**limits), pushes=pushes)
         self.catalogue = CheckedCatalogue(rules.catalogue)
-        self.world = TextWorld(rules=msgspec.structs.replace(rules, catalogue=self.catalogue))
+        rules = msgspec.structs.replace(rules, catalogue=self.catalogue)
+        self.world = TextWorld(rules=rules, routes=ROUTES)
         self._listened = 0
+        self._shown = 0
+        self._calls_failed = 0
 
 
 def msisdn(number):

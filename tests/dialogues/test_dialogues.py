@@ -37,6 +37,12 @@ def test_texts_for_others(scene, request):
     play(scene, request)
 
 
+@pytest.mark.rule("PFM-20", "KW-2", "KW-6", "NUM-5")
+@pytest.mark.parametrize("scene", read("hints.txt"), ids=str)
+def test_hints_after_a_failed_call(scene, request):
+    play(scene, request)
+
+
 @pytest.mark.rule("KW-2", "KW-3", "KW-6", "KW-7", "KW-8")
 @pytest.mark.parametrize("scene", read("info.txt"), ids=str)
 def test_info(scene, request):

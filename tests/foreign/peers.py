@@ -274,6 +274,11 @@ class ForeignSmsc:
         self.events.remove(event)
         return event
 
+    async def wait_submitted(self, n, *, wait_s=WAIT_S):
+        """Wait until `n` submits have come in all, whatever they were answered."""
+        what = f"{self.peer}: submit {n}"
+        await self._watch.until(lambda: len(self.submitted) >= n, what=what, wait_s=wait_s)
+
     async def wait_text(self, msisdn, n=1, *, wait_s=WAIT_S):
         """Wait until a number has received `n` texts in all, long ones whole, and give them."""
         what = f"{self.peer}: text {n} to {msisdn}"
@@ -296,7 +301,9 @@ class ForeignSmsc:
             event = json.loads(line)
             if event["event"] == "submit_sm":
                 self.submitted.append(event)
-                if event["status"] in {0, None}:  # Silence takes the text all the same.
+                is_text = str(TAGS["ussd_service_op"]) not in event["tlvs"]
+                # Silence takes the text all the same.
+                if is_text and event["status"] in {0, None}:
                     self.mailbox.add(part_of(event))
             self.events.append(event)
             self._watch.changed()

@@ -10,6 +10,8 @@ import smpplib.gsm
 import smpplib.smpp
 
 from tests.foreign.peers import PEERS, ForeignSmsc
+from tests.foreign.phones import phone
+from tests.ussd_wire import read_ussd
 
 PHONE = "84903123456"
 LONG = "Quy khach da dang ky goi {tuan} " * 10
@@ -175,6 +177,24 @@ async def test_submitted_ussd_tlvs_are_told(smsc):
         await esme.submit_and_read(ussd_service_op=2, its_session_info=0x0102)
         submitted = await smsc.next_event("submit_sm")
         assert submitted["tlvs"] == {str(0x0501): "02", str(0x1383): "0102"}
+
+
+@pytest.mark.rule("SMPP-7")
+async def test_a_screen_is_no_text_and_a_phone_answers_it(smsc):
+    async with Esme(smsc) as esme:
+        await esme.bind()
+        await smsc.next_event("bound")
+        mine = phone(smsc, PHONE)
+        await esme.submit_and_read(b"1 Goi cuoc", ussd_service_op=2, its_session_info=0x2802)
+        screen = await mine.next_screen()
+        assert (screen.text, screen.operation, screen.ends) == ("1 Goi cuoc", 2, False)
+        assert smsc.mailbox.texts_to(PHONE) == []
+        delivery = await mine.send(18, "1")
+        operation, pdu = await asyncio.to_thread(read_ussd, esme.client)
+        esme.answer(pdu)
+        assert await delivery == 0
+        assert operation == 18
+        assert (pdu.short_message, pdu.its_session_info) == (b"1", 0x2802)
 
 
 @pytest.mark.rule("SMPP-5")

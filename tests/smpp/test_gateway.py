@@ -10,11 +10,13 @@ from telcod.clock import ManualClock
 from telcod.errors import Unavailable
 from telcod.metrics import Metrics
 from telcod.rows import MO, SMSC_CONNECTION, SmscConnection
-from telcod.smpp.consts import CommandStatus
+from telcod.smpp.consts import CommandStatus, TlvTag
 from telcod.smpp.gateway import BOOT_SHIFT, Gateway
 from telcod.smpp.link_settings import LinkSettings
 from telcod.smpp.pdu import DeliverSm
 from telcod.smpp.redelivery import DOUBT_S, STABLE_S, Redelivery
+from telcod.smpp.tlv import Tlv
+from telcod.smpp.ussd_door import Aside
 from tests.world import START_MS
 from tests.world import World as Books
 
@@ -24,9 +26,9 @@ KT = DeliverSm(source_addr=str(A), destination_addr="1566", short_message=b"KT")
 
 
 class FakeLink:
-    def __init__(self, name="a", *, kinds=1):
+    def __init__(self, name="a", *, kinds=1, ussd=""):
         self.name = name
-        self.settings = LinkSettings(name=name, host="smsc", system_id="s", password="p")
+        self.settings = LinkSettings(name=name, host="smsc", system_id="s", password="p", ussd=ussd)
         self.kinds = kinds
         self.up = 0
         self.answers = []
@@ -289,6 +291,80 @@ def test_nonsense_is_logged_by_its_command_and_counted(world):
         "command_id": "0x00000005",
         "reason": "short_message: ends too early",
     }
+
+
+class Door:
+    """Takes what says USSD; the rest is the inbox's."""
+
+    def __init__(self):
+        self.taken = []
+        self.ready = []
+
+    def take(self, link, connection, sequence, body):
+        self.taken.append(sequence)
+        return bool(body.tlvs)
+
+    def on_ready(self, link):
+        self.ready.append(link)
+
+
+class Inbox:
+    def __init__(self):
+        self.taken = []
+
+    def take(self, link, connection, sequence, body):
+        self.taken.append(sequence)
+
+
+@pytest.mark.rule("SMPP-7")
+def test_a_link_with_a_profile_offers_its_messages_to_ussd_first(world):
+    door, inbox = Door(), Inbox()
+    world.gateway.ussd, world.gateway.inbox = door, inbox
+    speaks, silent = FakeLink("u", ussd="standard"), FakeLink("s")
+    ussd = DeliverSm(tlvs=(Tlv(TlvTag.USSD_SERVICE_OP, b"\1"),))
+    for sequence, (link, body) in enumerate([(speaks, ussd), (speaks, KT), (silent, ussd)], 1):
+        world.gateway.on_deliver(link, 1, sequence, body)
+    assert door.taken == [1, 2]
+    assert inbox.taken == [2, 3]
+
+
+@pytest.mark.rule("SMPP-7")
+def test_without_ussd_everything_is_the_inbox_s(world):
+    world.gateway.inbox = Inbox()
+    world.gateway.on_deliver(FakeLink("u", ussd="standard"), 1, 1, KT)
+    assert world.gateway.inbox.taken == [1]
+
+
+@pytest.mark.rule("SMPP-2", "SMPP-7")
+def test_whatever_breaks_with_one_input_the_smsc_keeps_it(world):
+    door = Door()
+    door.ready = None
+    door.taken = None
+    world.gateway.ussd = door
+    link = FakeLink("u", ussd="standard")
+    with structlog.testing.capture_logs() as lines:
+        world.gateway.on_deliver(link, 1, 7, KT)
+    assert link.answers == [(1, 7, TRY_LATER)]
+    assert lines[0]["event"] == "text.broke"
+
+
+@pytest.mark.rule("SMPP-7")
+def test_whoever_submits_aside_is_told_and_the_sender_is_not(world):
+    told = []
+    world.gateway.on_submit_done(world.link, Aside(told.append), 0x58, "")
+    world.gateway.on_submit_unknown(world.link, Aside(told.append))
+    assert told == [0x58, None]
+    assert world.sender.heard == []
+
+
+@pytest.mark.rule("SMPP-7")
+def test_screens_have_room_before_texts(world):
+    world.gateway.ussd = door = Door()
+    order = []
+    door.on_ready = lambda link: order.append("ussd")
+    world.gateway.sender.on_ready = lambda link: order.append("texts")
+    world.gateway.on_ready(world.link)
+    assert order == ["ussd", "texts"]
 
 
 @pytest.mark.rule("SMPP-5")

@@ -41,6 +41,8 @@ def test_no_password_is_in_the_repr():
         {"tls_insecure": True},
         {"tls": True, "outbind_port": 2776},
         {"outbind_from": ["smsc.example"]},
+        {"ussd": "../standard"},
+        {"ussd": "x" * 65},
     ],
     ids=str,
 )
@@ -61,6 +63,12 @@ def test_the_configuration_of_the_documentation_is_taken():
         default_alphabet="gsm7",
     )
     assert link.short_codes == ("1566", "9223")
+
+
+@pytest.mark.rule("SMPP-7", "CFG-1")
+def test_a_link_brings_ussd_only_if_it_says_by_which_profile():
+    assert settings().ussd == ""
+    assert settings(ussd="6d_of-ours").ussd == "6d_of-ours"
 
 
 @pytest.mark.rule("SMPP-1")

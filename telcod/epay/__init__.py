@@ -1,0 +1,1 @@
+"""Doors of online payment: the card gateway, its notifications, the cashier, portals (PAYAPI)."""
