@@ -17,15 +17,19 @@ from handlers import (
     calls,
     clearing,
     daemon,
+    day_close,
     epayment,
     events,
     forwarded,
     info,
+    invoices,
     lists,
+    lookup,
     network,
     packages,
     payments,
     pushes,
+    reconciliation,
     staff,
 )
 from handlers.common import SHORT_CODE_EPAYMENT, SHORT_CODE_PAYFORME
@@ -37,6 +41,7 @@ from telcod.dispatch import (
     Args,
     Route,
 )
+from telcod.rows import PAYMENT
 
 # fmt: off
 PAYFORME: Final = (  # 1566: the one who is called pays
@@ -60,7 +65,7 @@ PAYFORME: Final = (  # 1566: the one who is called pays
 )
 EPAYMENT: Final = (  # 9223: card payments
     Route("password.set",           epayment.set_password,     Args.PASSWORD,            "usage.mk"),
-    Route("invoice.request",        epayment.request_invoice,  Args.CODE_OR_NONE,        "usage.nhan"),
+    Route("invoice.request",        invoices.request_invoice,  Args.CODE_OR_NONE,        "usage.nhan"),
     Route("help",                   info.help_text,            Args.NONE,                "usage.hd"),
     Route("language.set",           info.set_language,         Args.LANGUAGE,            "usage.nn"),
 )
@@ -91,18 +96,18 @@ NETWORK: Final = (  # what the network tells
     Route("network.subscriber",     network.put_subscriber),
 )
 PAYMENTS: Final = (  # card payments, from acceptance to the books
-    Route("payment.create",         payments.create),
-    Route("payment.redirected",     payments.redirected),
-    Route("payment.refused",        payments.refused),
-    Route("payment.notified",       payments.notified),
-    Route("payment.inquired",       payments.inquired),
-    Route("payment.voided",         payments.voided),
-    Route("payment.due",            payments.due),
-    Route("payment.show",           payments.show),
-    Route("payment.review",         clearing.review),
-    Route("payment.clear_by_hand",  clearing.clear_by_hand),
-    Route("payment.propose_cancel", clearing.propose_cancel),
-    Route("payment.confirm_cancel", clearing.confirm_cancel),
+    Route("payment.create",         payments.create,            reads=PAYMENT),
+    Route("payment.redirected",     payments.redirected,        reads=PAYMENT),
+    Route("payment.refused",        payments.refused,           reads=PAYMENT),
+    Route("payment.notified",       payments.notified,          reads=PAYMENT),
+    Route("payment.inquired",       payments.inquired,          reads=PAYMENT),
+    Route("payment.voided",         payments.voided,            reads=PAYMENT),
+    Route("payment.due",            payments.due,               reads=PAYMENT),
+    Route("payment.show",           payments.show,              reads=PAYMENT),
+    Route("payment.review",         clearing.review,            reads=PAYMENT),
+    Route("payment.clear_by_hand",  clearing.clear_by_hand,     reads=PAYMENT),
+    Route("payment.propose_cancel", clearing.propose_cancel,    reads=PAYMENT),
+    Route("payment.confirm_cancel", clearing.confirm_cancel,    reads=PAYMENT),
     Route("payment.set_centre",     clearing.set_centre),
     Route("payment.close_case",     clearing.close_case),
 )
@@ -113,6 +118,14 @@ CLOCK: Final = (  # what happens because its moment came
     Route("events.published",       events.published),
     Route("daemon.start",           daemon.start),
     Route("daemon.reload",          daemon.reload),
+)
+BOOKS: Final = (  # look-ups, invoices, the end of the day
+    Route("lookup.try",             lookup.try_password),
+    Route("lookup.unlock",          lookup.unlock),
+    Route("invoice.ask",            invoices.ask),
+    Route("reconcile.file",         reconciliation.take_file),
+    Route("day.close",              day_close.close),
+    Route("settlement.note",        day_close.note_settlement),
 )
 STAFF: Final = (  # what people and systems of the operator do
     Route("staff.lookup",           staff.look_up),
@@ -130,6 +143,6 @@ BY_SHORT_CODE: Final[Mapping[str, tuple[Route, ...]]] = {
 }
 ROUTES: Final[Mapping[str, Route]] = {
     route.name: route
-    for table in (PAYFORME, EPAYMENT, NO_KEYWORD, TEXTS, MENU, CALLS, NETWORK, CLOCK, STAFF)
+    for table in (PAYFORME, EPAYMENT, NO_KEYWORD, TEXTS, MENU, CALLS, NETWORK, PAYMENTS, CLOCK, BOOKS, STAFF)
     for route in table
 }

@@ -7,11 +7,12 @@ database guards, say which.  What a person does is in the audit log under his na
 
 import re
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from handlers.common import SHORT_CODE_EPAYMENT, tell, write_audit
+from handlers.invoices import note_invoice
 from handlers.packages import retry_after_topup
 from telcod.billing.accounts import (
     FRAUD_LOSS,
@@ -25,12 +26,14 @@ from telcod.billing.ledger import Declined, Transfer, open_account, post
 from telcod.billing.lists import on_net
 from telcod.billing.payments import (
     TO_CLEAR,
+    Job,
     Purpose,
     Said,
     address_subject,
     card_subject,
     decide_refund,
     decide_retry,
+    expires_ms,
     operator_of,
     subject_of,
     unknown_subject,
@@ -107,7 +110,6 @@ def authorise(request: Request, tx: Tx, payment: Payment, said: Said) -> Payment
         reviewed = replace(authorised, state=PaymentState.IN_REVIEW.value, next_at=until)
         tell_others(tx, "in_review", reviewed)
         return keep(tx, payment, reviewed)
-    keep(tx, payment, authorised)
     return clear(request, tx, authorised)
 
 
@@ -143,7 +145,7 @@ def _by_staff(act: Act) -> Callable[[Request, Tx], Reply]:
         if payment is None:
             return _NOT_FOUND
         if _is_of_another_centre(request.actor, payment.centre):
-            return _said(payment, "payment.other_centre")
+            return answer(tx, payment, "payment.other_centre")
         return act(request, tx, payment)
 
     handler.__name__ = act.__name__
@@ -159,19 +161,17 @@ def review(request: Request, tx: Tx, payment: Payment) -> Reply:
     """
     _id, verdict, reason = request.args
     if payment.state != PaymentState.IN_REVIEW:
-        return _said(payment, "payment.wrong_state")
+        return answer(tx, payment, "payment.wrong_state")
     write_audit(tx, request, f"payment.review_{verdict}", payment.id, reason)
     if verdict == "pass":
         after = clear(request, tx, payment)
     elif verdict == "reject":
         transit = TRANSIT[payment.centre]
-        _move(
-            tx, payment, transit, GATEWAY_RECEIVABLE, VOIDED, reverses=payment.collected
-        )
-        after = _reject(request, tx, payment, payment, reason)
+        _move(tx, payment, transit, GATEWAY_RECEIVABLE, VOIDED, reverses=payment.collected)
+        after = _reject(request, tx, payment, payment, "review")
     else:
         raise ValueError(f"a review comes to {verdict}")
-    return _said(after)
+    return answer(tx, after)
 
 
 @_by_staff
@@ -182,37 +182,40 @@ def clear_by_hand(request: Request, tx: Tx, payment: Payment) -> Reply:
     to a number's last owner goes where the rest of his money went.
     """
     if payment.state not in TO_CLEAR:
-        return _said(payment, "payment.wrong_state")
+        return answer(tx, payment, "payment.wrong_state")
     write_audit(tx, request, "payment.clear_by_hand", payment.id, request.args[1])
-    return _said(_clear_now(request, tx, payment))
+    return answer(tx, _clear_now(request, tx, payment))
 
 
 @_by_staff
 def propose_cancel(request: Request, tx: Tx, payment: Payment) -> Reply:
-    """The first of two people says that a cleared payment was fraud (PAY-9).  `args`: id, reason."""
+    """The first of two people says that a cleared payment was fraud (PAY-9).
+
+    `args`: id, reason.
+    """
     if payment.state != PaymentState.CLEARED:
-        return _said(payment, "payment.wrong_state")
+        return answer(tx, payment, "payment.wrong_state")
     if not request.actor:
-        return _said(payment, "payment.nobody")
+        return answer(tx, payment, "payment.nobody")
     if not payment.cancel_by:
         payment = keep(tx, payment, replace(payment, cancel_by=request.actor))
         write_audit(tx, request, "payment.propose_cancel", payment.id, request.args[1])
-    return _said(payment, "payment.cancel_proposed", by=payment.cancel_by)
+    return answer(tx, payment, "payment.cancel_proposed", by=payment.cancel_by)
 
 
 @_by_staff
 def confirm_cancel(request: Request, tx: Tx, payment: Payment) -> Reply:
     """The second, who is another, agrees: money moves back, and both sides are told (PAY-9)."""
     if payment.state != PaymentState.CLEARED:
-        return _said(payment, "payment.wrong_state")
+        return answer(tx, payment, "payment.wrong_state")
     if not request.actor:
-        return _said(payment, "payment.nobody")
+        return answer(tx, payment, "payment.nobody")
     if not payment.cancel_by:
-        return _said(payment, "payment.not_proposed")
+        return answer(tx, payment, "payment.not_proposed")
     if payment.cancel_by == request.actor:
-        return _said(payment, "payment.same_person", by=payment.cancel_by)
+        return answer(tx, payment, "payment.same_person", by=payment.cancel_by)
     write_audit(tx, request, "payment.confirm_cancel", payment.id, request.args[1])
-    return _said(_cancel(request, tx, payment))
+    return answer(tx, _cancel(request, tx, payment))
 
 
 def set_centre(request: Request, tx: Tx) -> Reply:
@@ -237,9 +240,7 @@ def close_case(request: Request, tx: Tx) -> Reply:
     if case is None:
         return Reply("payment.no_such_case")
     if not case.closed_at:
-        closed = replace(
-            case, closed_at=tx.now_ms, closed_by=request.actor, note=request.args[1]
-        )
+        closed = replace(case, closed_at=tx.now_ms, closed_by=request.actor, note=request.args[1])
         tx.put(PAYMENT_CASE, closed)
         write_audit(tx, request, "payment.close_case", case.payment, f"{case.seq} {closed.note}")
     return Reply("payment.case_closed", data={"case": case.seq, "payment_id": case.payment})
@@ -284,9 +285,7 @@ def remember(tx: Tx, subject: str, payment: Payment) -> None:
     tx.put(PAYMENT_OF, PaymentOf(subject, payment.id, tx.now_ms))
 
 
-def _reject(
-    request: Request, tx: Tx, before: Payment, payment: Payment, reason: str
-) -> Payment:
+def _reject(request: Request, tx: Tx, before: Payment, payment: Payment, reason: str) -> Payment:
     """Fraud is suspected: nothing is cleared, the gateway must give the money back (PAY-6)."""
     rejected = replace(
         payment,
@@ -341,6 +340,8 @@ def _clear_now(request: Request, tx: Tx, payment: Payment) -> Payment:
     subscriber = _owner_or_none(tx, cleared)
     if subscriber is None:
         return cleared
+    if cleared.invoice:
+        note_invoice(tx, cleared)
     if cleared.purpose == Purpose.BILL:
         _bill_is_paid(tx, cleared, subscriber)
     else:
@@ -453,7 +454,7 @@ def _cancel(request: Request, tx: Tx, payment: Payment) -> Payment:
     cancelled = replace(
         payment,
         state=PaymentState.CANCELLED.value,
-        reason=f"{payment.cancel_by} and {request.actor}",
+        reason="fraud",
         voiding=1,
         alarmed=0,
         next_at=tx.now_ms,
@@ -519,7 +520,7 @@ def tell_others(tx: Tx, verb: str, payment: Payment) -> None:
     )
 
 
-def tell_payer(tx: Tx, payment: Payment, key: str, /, **values: object) -> None:
+def tell_payer(tx: Tx, payment: Payment, key: str, /, **values: Any) -> None:
     """A text to the subscriber while the number is his, and the same by e-mail if one was given."""
     subscriber = _owner_or_none(tx, payment)
     if subscriber is not None:
@@ -552,8 +553,17 @@ def shown(payment: Payment) -> dict[str, object]:
     }
 
 
-def _said(payment: Payment, outcome: str = "", **more: object) -> Reply:
-    return Reply(outcome or f"payment.{payment.state}", data={**shown(payment), **more})
+def answer(tx: Tx, payment: Payment, outcome: str = "", **more: object) -> Reply:
+    """The payment as it stands beside an outcome, by default the one that its state is."""
+    subscriber = tx.get(SUBSCRIBER, payment.msisdn)
+    data = {
+        **shown(payment),
+        "expires_at": expires_ms(payment, tx.rules.limits.payments),
+        "language": subscriber.language if subscriber is not None else Language.VI.value,
+        "job": Job.NONE.value,
+        **more,
+    }
+    return Reply(outcome or f"payment.{payment.state}", data=data)
 
 
 def _move(

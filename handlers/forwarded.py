@@ -164,8 +164,12 @@ def pushed(request: Request, tx: Tx) -> Reply:
     `args`: the text's number in the journal, what became of it.
     """
     held = tx.get(HELD_TEXT, int(request.args[0]))
-    if held is not None and request.args[1] != "accepted" and _waits_for_a_key(held):
+    if held is None or request.args[1] == "accepted" or not _waits_for_a_key(held):
+        return Reply("push.noted")
+    if tx.now_ms < _kept_until(tx, held):
         _ask_by_text(tx, held)
+    else:  # telcod did not run meanwhile.
+        _expire(tx, held)
     return Reply("push.noted")
 
 

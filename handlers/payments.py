@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from handlers import clearing
-from handlers.clearing import keep, open_case, remember, shown, tell_others, tell_payer
+from handlers.clearing import answer, keep, open_case, remember, tell_others, tell_payer
 from telcod.billing.payments import (
     WAITING,
     Card,
@@ -47,7 +47,7 @@ from telcod.rows import (
     Subscriber,
 )
 from telcod.tx import Tx
-from telcod.types import Channel, Language, Reply, Request
+from telcod.types import Channel, Reply, Request
 
 NOT_FOUND: Final = Reply("payment.not_found")
 WRONG_STATE: Final = "payment.wrong_state"
@@ -86,7 +86,7 @@ def create(request: Request, tx: Tx) -> Reply:
     before = tx.get(PAYMENT, payment_id)
     if before is not None:
         same = all(getattr(before, name) == value for name, value in _fields(asked))
-        return _view("payment.created", before, tx) if same else Reply("payment.id_used")
+        return answer(tx, before, "payment.created") if same else Reply("payment.id_used")
     subscriber = tx.get(SUBSCRIBER, asked.msisdn)
     day = business_date(tx.now_ms)
     counter = tx.get(LIMIT_COUNTER, (asked.msisdn, day))
@@ -108,7 +108,7 @@ def create(request: Request, tx: Tx) -> Reply:
     tx.put(PAYMENT_OF, PaymentOf(subject_of(payment.msisdn), payment.id, tx.now_ms))
     if address:
         remember(tx, address_subject(address), payment)
-    return _view("payment.created", payment, tx)
+    return answer(tx, payment, "payment.created")
 
 
 def redirected(request: Request, tx: Tx) -> Reply:
@@ -129,7 +129,7 @@ def redirected(request: Request, tx: Tx) -> Reply:
         next_at = expires_ms(payment, tx.rules.limits.payments)
         named = replace(named, state=PaymentState.REDIRECTED.value, next_at=next_at)
     keep(tx, payment, named)
-    return _view("payment.redirected", named, tx)
+    return answer(tx, named, "payment.redirected")
 
 
 def refused(request: Request, tx: Tx) -> Reply:
@@ -139,7 +139,7 @@ def refused(request: Request, tx: Tx) -> Reply:
         return NOT_FOUND
     if payment.state == PaymentState.CREATED:
         payment = _end(tx, payment, PaymentState.DECLINED, request.args[1])
-    return _state(payment, tx)
+    return answer(tx, payment)
 
 
 def notified(request: Request, tx: Tx) -> Reply:
@@ -168,18 +168,18 @@ def voided(request: Request, tx: Tx) -> Reply:
     if payment is None:
         return NOT_FOUND
     if payment.voiding != 1:
-        return _view("payment.voided" if payment.voiding else WRONG_STATE, payment, tx)
+        return answer(tx, payment, "payment.voided" if payment.voiding else WRONG_STATE)
     if fate == "done":
         payment = keep(tx, payment, replace(payment, voiding=2, next_at=0))
         tell_others(tx, "voided", payment)
-        return _view("payment.voided", payment, tx)
+        return answer(tx, payment, "payment.voided")
     limits = tx.rules.limits.payments
     after = replace(payment, next_at=tx.now_ms + limits.void_retry_min * MINUTE_MS)
     alarm_at = payment.authorised_at + limits.clearing_alarm_h * HOUR_MS
     if not payment.alarmed and tx.now_ms >= alarm_at:
         after = replace(after, alarmed=1)
         open_case(tx, payment, "void", "the gateway has not given the money back")
-    return _view("payment.void_failed", keep(tx, payment, after), tx)
+    return answer(tx, keep(tx, payment, after), "payment.void_failed")
 
 
 def due(request: Request, tx: Tx) -> Reply:
@@ -194,11 +194,12 @@ def due(request: Request, tx: Tx) -> Reply:
     limits = tx.rules.limits.payments
     job = decide_due(payment, limits, now_ms=tx.now_ms)
     if job is Job.NONE:
-        return _view("payment.not_due", payment, tx)
+        return answer(tx, payment, "payment.not_due")
     if job is Job.CLEAR:
-        return _state(clearing.clear(request, tx, payment), tx)
+        return answer(tx, clearing.clear(request, tx, payment))
     next_at = asked_again_ms(payment, job, limits, now_ms=tx.now_ms)
-    return _view("payment.due", keep(tx, payment, replace(payment, next_at=next_at)), tx, job)
+    asked = keep(tx, payment, replace(payment, next_at=next_at))
+    return answer(tx, asked, "payment.due", job=job.value)
 
 
 def show(request: Request, tx: Tx) -> Reply:
@@ -209,7 +210,7 @@ def show(request: Request, tx: Tx) -> Reply:
     another = request.actor not in {"", payment.platform}
     if another and request.channel not in {Channel.STAFF, Channel.CLOCK}:
         return NOT_FOUND
-    return _view("payment.shown", payment, tx)
+    return answer(tx, payment, "payment.shown")
 
 
 # -- acceptance
@@ -324,8 +325,8 @@ def _hear(request: Request, tx: Tx, said: Said) -> Reply:
         case Verdict.LATE:
             payment = _authorised_late(tx, payment, said)
         case Verdict.CONTRADICTS:
-            return _view("payment.contradictory", _contradict(tx, payment, said), tx)
-    return _state(payment, tx)
+            return answer(tx, _contradict(tx, payment, said), "payment.contradictory")
+    return answer(tx, payment)
 
 
 def _end(tx: Tx, payment: Payment, state: PaymentState, reason: str) -> Payment:
@@ -375,23 +376,3 @@ def _contradict(tx: Tx, payment: Payment, said: Said) -> Payment:
         open_case(tx, payment, "contradictory", f"{detail}, it was {payment.state}")
         tell_others(tx, "contradictory", payment)
     return _wait(tx, payment, said, reason=detail) if waits else payment
-
-
-# -- answers
-
-
-def _state(payment: Payment, tx: Tx) -> Reply:
-    return _view(f"payment.{payment.state}", payment, tx)
-
-
-def _view(outcome: str, payment: Payment, tx: Tx, job: Job = Job.NONE) -> Reply:
-    """The payment beside an outcome, and what is to be asked of the gateway about it."""
-    subscriber = tx.get(SUBSCRIBER, payment.msisdn)
-    language = subscriber.language if subscriber is not None else Language.VI.value
-    data = {
-        **shown(payment),
-        "job": job.value,
-        "language": language,
-        "expires_at": expires_ms(payment, tx.rules.limits.payments),
-    }
-    return Reply(outcome, data=data)

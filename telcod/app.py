@@ -51,7 +51,7 @@ from telcod.smpp.sender import Sender
 from telcod.storage.readers import SqliteReader
 from telcod.storage.snapshot import back_up
 from telcod.storage.sqlite import SqliteStore
-from telcod.types import Answer, Channel, Request
+from telcod.types import Answer, Channel, Language, Request
 from telcod.vault import Vault
 from telcod.web.ports import BackupDone, LinkStatus, Status
 from telcod.web.server import WebLimits, WebServer, control_socket_path
@@ -140,7 +140,7 @@ class Daemon:
         self.gateway: Gateway
         self.engine: Engine
         self.reader: SqliteReader
-        self.doors: Final = Doors(settings, self, self.clock, told)
+        self.doors: Final = Doors(settings, self, self.clock, told, self.try_later)
         self.path: Final = self._database()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -236,6 +236,10 @@ class Daemon:
     def prompts(self) -> Prompts:
         """What voice platforms say, by the rules in force."""
         return self.rules.prompts
+
+    def try_later(self) -> str:
+        """What a phone shows when the books can't say anything, by the rules in force."""
+        return self.rules.catalogue.render("ussd.try_later", {}, Language.VI)
 
     async def submit(self, request: Request) -> Answer:
         """See `Engine.submit`."""

@@ -16,6 +16,7 @@ from telcod.billing.accounts import account_name, floor_of, main_account
 from telcod.billing.ledger import FIRST_HASH, audit_hash, entry_hash
 from telcod.billing.tariffs import Tariff, TariffBook
 from telcod.check_calls import CallBooks
+from telcod.check_payments import PaymentBooks
 from telcod.days import DAY_MS, business_date
 from telcod.rows import (
     ACCOUNT,
@@ -89,10 +90,12 @@ def check_books(
     commit_ms = int(meta.get(COMMIT_CLOCK, "0"))
     accounts = _Accounts(store, found)
     calls = CallBooks(found, tariffs)
-    charges = _check_entries(store, accounts, calls, found, commit_ms)
+    payments = PaymentBooks(found)
+    charges = _check_entries(store, accounts, (calls, payments), found, commit_ms)
     accounts.compare(found)
     _check_holds(store, accounts, found)
     calls.check(store)
+    payments.check(store, commit_ms=commit_ms)
     ended_unpaid = _check_texts(store, found, commit_ms)
     packages = _Packages(charges, tariffs, ended_unpaid, cancel_after_ms, found)
     _check_subscribers(store, packages, found)
@@ -226,7 +229,11 @@ class _Charge(NamedTuple):
 
 
 def _check_entries(
-    store: Scanner, accounts: _Accounts, calls: CallBooks, found: _Found, commit_ms: int
+    store: Scanner,
+    accounts: _Accounts,
+    books: Sequence[CallBooks | PaymentBooks],
+    found: _Found,
+    commit_ms: int,
 ) -> _Charges:
     """The chain from the first entry; balances and each account's own chain built on the way."""
     charges = _Charges()
@@ -245,7 +252,8 @@ def _check_entries(
         _move(accounts, entry, found)
         if entry.kind.startswith(PACKAGE_KIND):
             charges.add(entry)
-        calls.entry(entry)
+        for book in books:
+            book.entry(entry)
         head, expected, before_ms = entry.hash, entry.seq + 1, entry.committed_at
     return charges
 

@@ -80,6 +80,7 @@ class Doors:
         backend: The daemon, for what comes in.
         clock: For what expires.
         told: Gets a line when the broker is reached.
+        try_later: What a phone shows when the books can't say anything.
     """
 
     def __init__(
@@ -88,18 +89,23 @@ class Doors:
         backend: Backend,
         clock: Clock,
         told: Callable[[str], None],
+        try_later: Callable[[], str],
     ) -> None:
         self._settings: Final = settings
         self._backend: Final = backend
         self._clock: Final = clock
         self._told: Final = told
+        self._try_later: Final = try_later
         self._profiles: Final = Profiles(settings)
         self._smpp: SmppDoor | None = None
         self.mqtt: Mqtt | None = None
 
     def http_routes(self) -> Sequence[HTTPRouteHandler]:
         """The routes of USSD over HTTP."""
-        return (*ussd.http.ROUTES, *ussd.gateways.routes(self._profiles.gateways))
+        return (
+            *ussd.http.ROUTES,
+            *ussd.gateways.routes(self._profiles.gateways, self._try_later),
+        )
 
     def join(self, engine: Engine, gateway: Gateway) -> None:
         """Let links that have a profile hand over their USSD."""

@@ -94,6 +94,9 @@ class Store(Protocol):
     def due_calls(self, *, now_ms: int, most: int) -> list[str]:
         """Ids of calls that supervision must look at, the longest due first."""
 
+    def due_payments(self, *, now_ms: int, most: int) -> list[str]:
+        """Ids of payments whose `next_at` has come, the longest due first."""
+
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """(msisdn, period) of subscriptions whose `next_at` has come, the longest due first."""
 

@@ -114,7 +114,7 @@ def _limits(path: Path, problems: list[Problem]) -> tuple[Limits, Mapping[str, s
 
 
 def _risk(path: Path, problems: list[Problem]) -> RiskRules:
-    """The risk rules (PAY-6); one that cannot be read does not hide what is wrong with the others."""
+    """The risk rules (PAY-6); one that cannot be read does not hide what is wrong with others."""
     table = _read(path, problems) or {}
     rows = table.pop("rule", [])
     problems += [Problem(str(path), name, "is not known here") for name in table]

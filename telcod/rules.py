@@ -6,7 +6,7 @@ a change.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -41,7 +41,7 @@ class UssdLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     session_s: int = 180
     resume_s: int = 600
-    screen_septets: int = 182
+    screen_septets: Annotated[int, msgspec.Meta(ge=60, le=182)] = 182
     push_answer_s: int = 180
 
 

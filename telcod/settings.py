@@ -32,6 +32,8 @@ from msgspec.inspect import (
     type_info,
 )
 
+from telcod.epay.gateway import is_page
+from telcod.epay.signatures import secret_bytes
 from telcod.errors import NotStarted
 from telcod.log import Format, Level
 from telcod.smpp.link_settings import LinkSettings
@@ -181,6 +183,38 @@ class FastAgiSettings(_Table, frozen=True, kw_only=True):
             raise ValueError("secret must be 16 to 128 letters, digits, hyphens and underscores")
 
 
+class EpaySettings(_Table, frozen=True, kw_only=True):
+    """`[epay]`: the card gateway; without this table nobody pays by card.
+
+    `gateway_url` is its API, opened by `gateway_secret`; its notifications are signed with one of
+    `webhook_secrets` (`whsec_…`), of which there are several while one is rotated.  `site_url` is
+    where payers find the pages, as they see it.  A gateway that has not answered after `answer_s`
+    is asked again later; `notifications_per_s` is how many an address may send.
+    """
+
+    gateway_url: Annotated[str, Meta(min_length=1)]
+    gateway_secret: Secret
+    webhook_secrets: Annotated[tuple[Secret, ...], Meta(min_length=1, max_length=8)]
+    site_url: str = ""
+    connect_s: Annotated[float, Meta(ge=0.05, le=60)] = 5.0
+    answer_s: Annotated[float, Meta(ge=0.05, le=60)] = 10.0
+    notifications_per_s: Annotated[int, Meta(ge=1, le=10_000)] = 100
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ValueError: An address is none, or a secret can't sign.
+        """
+        for name, url in (("gateway_url", self.gateway_url), ("site_url", self.site_url)):
+            if url and not is_page(url):
+                raise ValueError(f"{name} must be an http or https address with a host")
+        for secret in self.webhook_secrets:
+            try:
+                secret_bytes(secret.reveal())
+            except ValueError as error:
+                raise ValueError(f"webhook_secrets: one {error}") from None
+
+
 class EngineSettings(_Table, frozen=True, kw_only=True):
     """`[engine]`: how many requests may wait, and how many one commit takes."""
 
@@ -225,6 +259,7 @@ class Settings(_Table, frozen=True, kw_only=True):
     smpp: SmppSettings = SmppSettings()
     fastagi: FastAgiSettings | None = None
     ussd: UssdSettings = UssdSettings()
+    epay: EpaySettings | None = None
     engine: EngineSettings = EngineSettings()
     log: LogSettings = LogSettings()
     security: SecuritySettings = SecuritySettings()
@@ -400,6 +435,8 @@ class _Reading:
             return self.struct(schema.cls, data, key)
         if isinstance(schema, VarTupleType) and isinstance(schema.item_type, StructType):
             return self.list_of(schema.item_type.cls, data, key)
+        if isinstance(schema, VarTupleType) and _is_secret(schema.item_type):
+            return self.secrets(data, key)
         if isinstance(data, dict):
             data = self.referred(data, key)
             if data is None:
@@ -414,6 +451,13 @@ class _Reading:
         except msgspec.ValidationError as error:
             self.complain(key, _reason(error))
             return None
+
+    def secrets(self, data: object, key: _Key) -> object:
+        """Check a list of secrets, each of which may come from elsewhere."""
+        if not isinstance(data, list) or not data:
+            self.complain(key, "must be a list with at least one secret")
+            return None
+        return tuple(self.value(Secret, item, (*key, index)) for index, item in enumerate(data))
 
     def list_of(self, cls: type[msgspec.Struct], data: object, key: _Key) -> object:
         """Check a list of tables, each on its own."""
@@ -553,6 +597,11 @@ def _plain(schema: Type) -> Type:
         others = [one for one in schema.types if not isinstance(one, msgspec.inspect.NoneType)]
         return _plain(others[0]) if len(others) == 1 else schema
     return schema
+
+
+def _is_secret(schema: Type) -> bool:
+    plain = _plain(schema)
+    return isinstance(plain, CustomType) and plain.cls is Secret
 
 
 def _schema_at(key: _Key) -> Type | None:

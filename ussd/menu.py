@@ -318,7 +318,8 @@ def _understood(ask: Ask, route: str, typed: str, speaker: Speaker) -> tuple[str
     if ask is Ask.TEXT:
         return (typed,) if typed.strip() else None
     words = fold(typed.replace(BETWEEN_INPUTS, " ").replace("#", " ")).split()
-    given = speaker.arguments(route, words) if words else None
+    given = speaker.arguments(route, words)
+    # Nothing typed never runs anything, though a text of the bare keyword may.
     if not given or all(word.startswith(NOT_UNDERSTOOD) for word in given):
         return None
     return given if ask is Ask.NUMBERS or len(given) == 1 else None

@@ -9,13 +9,15 @@ pending in the books at start is sent then.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 import structlog
 
 from telcod.clock import Clock
-from telcod.errors import TelcodError
+from telcod.days import SECOND_MS
+from telcod.errors import Overloaded, TelcodError
 from telcod.rows import OutboxPush
 from telcod.types import Channel, Request
 from ussd.steps import PUSHED
@@ -26,9 +28,10 @@ if TYPE_CHECKING:
 OUTCOME_ROUTE: Final = "push.outcome"
 SLICE: Final = 200
 AT_ONCE_MAX: Final = 50
-ATTEMPTS_MAX: Final = 3
-PAUSES_S: Final = (1.0, 4.0)
+PAUSES_S: Final = (1.0, 4.0)  # Before the second try, and the third and last.
 LOOK_AGAIN_S: Final = 1.0
+PUSH_WAIT_S: Final = 60.0
+"""How long a gateway may take; those of ours give up sooner by themselves."""
 
 _log = structlog.get_logger("ussd.push")
 
@@ -87,13 +90,29 @@ class Pusher:
         reader: Reads what is pending.
         writer: Takes note of what became of them.
         clock: For what expires.
+        pauses_s: How long to wait before each further try.
+        look_again_s: How long to wait for books that can't be read or written now.
+        push_wait_s: How long a gateway may take.
     """
 
-    def __init__(self, gateway: PushGateway, reader: Reader, writer: Writer, clock: Clock) -> None:
+    def __init__(
+        self,
+        gateway: PushGateway,
+        reader: Reader,
+        writer: Writer,
+        clock: Clock,
+        *,
+        pauses_s: Sequence[float] = PAUSES_S,
+        look_again_s: float = LOOK_AGAIN_S,
+        push_wait_s: float = PUSH_WAIT_S,
+    ) -> None:
         self._gateway: Final = gateway
         self._reader: Final = reader
         self._writer: Final = writer
         self._clock: Final = clock
+        self._pauses_s: Final = pauses_s
+        self._look_again_s: Final = look_again_s
+        self._push_wait_s: Final = push_wait_s
         self._wake: Final = asyncio.Event()
         self._under_way: set[int] = set()
 
@@ -111,7 +130,7 @@ class Pusher:
                     rows = await self._reader.pending_pushes(after=0, most=SLICE)
                 except TelcodError as error:
                     _log.warning("pushes.unreadable", reason=str(error))
-                    await asyncio.sleep(LOOK_AGAIN_S)
+                    await asyncio.sleep(self._look_again_s)
                     continue
                 new = [row for row in rows if row.seq not in self._under_way]
                 for row in new:
@@ -132,35 +151,66 @@ class Pusher:
             args=(str(row.seq), outcome, str(attempts)),
             channel=Channel.CLOCK,
         )
-        noted = asyncio.Event()
+        if await self._note(request):
+            self._under_way.discard(row.seq)
+            self._wake.set()
 
-        def sink(_: Request, result: "Result") -> None:
-            if isinstance(result, TelcodError):
-                _log.warning("push.unnoted", push=row.seq, reason=str(result))
-            noted.set()
+    async def _note(self, request: Request) -> bool:
+        """Have the books take note, however long they have no room: what a phone has shown must
+        not be shown again.
 
-        while not self._writer.post(request, sink):  # noqa: ASYNC110  # Full; nobody says until when.
-            await asyncio.sleep(LOOK_AGAIN_S)
-        await noted.wait()
-        self._under_way.discard(row.seq)
-        self._wake.set()
+        Returns:
+            False when they are closed; it's pushed again after the next start.
+        """
+        while True:
+            noted: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+            if self._writer.post(request, partial(_give, noted)):
+                result = await noted
+                if not isinstance(result, TelcodError):
+                    return True
+                _log.warning("push.unnoted", push=request.args[0], reason=str(result))
+                if not isinstance(result, Overloaded):
+                    return False
+            await asyncio.sleep(self._look_again_s)
 
     async def _try(self, row: OutboxPush) -> tuple[str, int]:
         """What becomes of it, and after how many tries."""
         push = Push(f"{PUSHED}{row.seq}", row.msisdn, row.text, bool(row.asks), 0)
-        for attempt in range(1, ATTEMPTS_MAX + 1):
+        attempts_max = len(self._pauses_s) + 1
+        for attempt in range(1, attempts_max + 1):
             left_ms = row.expires_at - self._clock.wall_ms()
-            if row.expires_at and left_ms <= 0:
+            if left_ms <= 0:
                 return "expired", attempt - 1
+            left_s = max(left_ms // SECOND_MS, 1)
             try:
-                left_s = max(left_ms // 1_000, 1)
-                await self._gateway.push(msgspec.structs.replace(push, expires_in_s=left_s))
+                await self._hand_over(msgspec.structs.replace(push, expires_in_s=left_s))
             except PushFailed as failed:
-                last = attempt == ATTEMPTS_MAX or not failed.retry
+                last = attempt == attempts_max or not failed.retry
                 _log.warning("push.failed", push=row.seq, reason=str(failed), last=last)
                 if last:
                     return "failed", attempt
-                await asyncio.sleep(PAUSES_S[attempt - 1])
+                await asyncio.sleep(self._pauses_s[attempt - 1])
             else:
                 return "accepted", attempt
         raise AssertionError("the last try returns")
+
+    async def _hand_over(self, push: Push) -> None:
+        """Raises:
+        PushFailed: The gateway has not taken it, or broke over it.
+        """
+        try:
+            async with asyncio.timeout(self._push_wait_s):
+                await self._gateway.push(push)
+        except PushFailed:
+            raise
+        except TimeoutError as error:
+            raise PushFailed("the gateway gave no answer", retry=True) from error
+        except Exception as error:
+            # The edge of one message (STYLE 20): one that breaks a gateway must not stop the rest.
+            _log.exception("push.broke", session=push.session_id)
+            raise PushFailed(f"it broke: {error!r}", retry=False) from error
+
+
+def _give(noted: "asyncio.Future[Result]", _: Request, result: "Result") -> None:
+    if not noted.done():
+        noted.set_result(result)

@@ -17,6 +17,7 @@ import msgspec
 
 from telcod.assembly import STORED_TEXT_CHARS_MAX
 from telcod.billing.lists import on_net
+from telcod.days import SECOND_MS
 from telcod.dispatch import Route
 from telcod.rows import (
     MO,
@@ -59,6 +60,22 @@ class _Heard(NamedTuple):
         """Whether `typed` is all inputs of the session."""
         return self.how == "all"
 
+    @property
+    def anew(self) -> bool:
+        """Whether the gateway itself says that somebody has dialled."""
+        return self.how == "new" or self.step == 0
+
+    @property
+    def is_dialled(self) -> bool:
+        """Whether `typed` is what was dialled: some gateways put it there."""
+        return self.typed.strip("*#") == self.service_code.strip("*#")
+
+    def comes_after(self, row: UssdSession) -> bool:
+        """Whether it goes on with that dialogue, as far as an unnumbered step can tell."""
+        if not self.all_inputs:
+            return not self.is_dialled
+        return bool(self.typed) and self.typed.startswith(f"{row.heard}*" if row.heard else "")
+
     def new_input(self, row: UssdSession | None) -> str:
         """What was typed at this step; of all inputs, what follows those that we know."""
         if not self.all_inputs or row is None or not row.heard:
@@ -90,7 +107,9 @@ def end(request: Request, tx: Tx) -> Reply:
     if row is None:
         return Reply("ussd.unknown")
     if not row.ended:
-        tx.put(USSD_SESSION, msgspec.structs.replace(row, ended=1, touched_at=tx.now_ms))
+        # Of one that was dead already the 10 minutes don't begin again.
+        touched_at = row.touched_at if _is_dead(row, tx) else tx.now_ms
+        tx.put(USSD_SESSION, msgspec.structs.replace(row, ended=1, touched_at=touched_at))
     return Reply("ussd.ended")
 
 
@@ -109,33 +128,47 @@ class _Dialogue:
         session, service_code, typed, step, how = request.args
         heard = _Heard(session, service_code, typed, int(step), how)
         row = tx.get(USSD_SESSION, session)
-        if row is not None and row.msisdn != request.sender:
-            return Reply("ussd.wrong_step", data={"step": row.step})  # Somebody else's session.
-        if row is not None and _said_before(heard, row, tx.now_ms):
-            return _shown(row.shown, row.step, ends=bool(row.ended))
+        subscriber = tx.get(SUBSCRIBER, request.sender) if request.sender else None
         dead = heard.how == "new" or _is_dead(row, tx)
+        if row is not None and row.msisdn != request.sender and not dead:
+            return Reply("ussd.wrong_step", data={"step": row.step})  # Somebody else's session.
+        if row is not None and not _is_whose(row, request.sender, subscriber):
+            row = None  # Was: the gateway counts from the beginning, or the number has a new owner.
+        if row is not None and _said_before(heard, row, tx.now_ms):
+            return _shown(row.shown, row.step, ends=not row.place)
         refused = _out_of_turn(heard, row, dead=dead)
         if refused is not None:
             return refused
-        subscriber = tx.get(SUBSCRIBER, request.sender) if request.sender else None
         if subscriber is None or not on_net(subscriber):
             return _ends(tx, "text.not_subscriber", Language.VI, heard)
         if session.startswith(PUSHED):
             return self._answer_push(request, tx, subscriber, heard, row)
         if row is None or (dead and heard.step <= 0):
-            return self._begin(request, tx, subscriber, heard)
+            return self._begin(request, tx, subscriber, heard, row)
         if dead:
             return _ends(tx, "ussd.expired", subscriber.language, heard)
         return self._go_on(request, tx, subscriber, heard, row)
 
-    def _begin(self, request: Request, tx: Tx, subscriber: Subscriber, heard: _Heard) -> Reply:
+    def _begin(
+        self,
+        request: Request,
+        tx: Tx,
+        subscriber: Subscriber,
+        heard: _Heard,
+        dead: UssdSession | None,
+    ) -> Reply:
+        """`dead` is what stands under this id."""
         code, jumps = dialled(heard.service_code)
+        known = code in tx.rules.menus
+        if dead is not None and not heard.anew and (heard.comes_after(dead) or not known):
+            # An input that comes too late for its dialogue: what was done there is not done again.
+            code, jumps = dead.service_code, ()
+        elif heard.typed and (heard.all_inputs or heard.step == 0):
+            jumps = (*jumps, *(word for word in heard.typed.split("*") if word))
         menu: Menu | None = tx.rules.menus.get(code)
         if menu is None:
             ended = _ends(tx, "ussd.unknown_code", subscriber.language, heard)
             return Reply("ussd.unknown_code", data=ended.data)
-        if heard.typed and (heard.all_inputs or heard.step == 0):
-            jumps = (*jumps, *(word for word in heard.typed.split("*") if word))
         speaker = self._speaker(tx.rules, subscriber, tx.now_ms)
         left = None if jumps else _left_behind(tx, subscriber, code, menu)
         did = menu.begin(jumps, speaker) if left is None else menu.offer_resume(left, speaker)
@@ -238,7 +271,7 @@ class _Dialogue:
         asked = Request(
             f"{push.kind}.answer",
             sender=subscriber.msisdn,
-            args=(push.ref, heard.typed.strip(), str(row.step if row else 1)),
+            args=(push.ref, heard.new_input(row).strip("*# "), str(row.step if row else 1)),
             channel=Channel.USSD,
             key=f"ussd:{heard.session}",
             event_ms=tx.now_ms,
@@ -301,20 +334,27 @@ def _out_of_turn(heard: _Heard, row: UssdSession | None, *, dead: bool) -> Reply
     return None if heard.step == row.step else Reply("ussd.wrong_step", data={"step": row.step})
 
 
+def _is_whose(row: UssdSession, sender: int, subscriber: Subscriber | None) -> bool:
+    """Whether it is a dialogue of this number, and of its owner of today (NUM-5)."""
+    return row.msisdn == sender and (subscriber is None or row.life == subscriber.life)
+
+
 def _is_dead(row: UssdSession | None, tx: Tx) -> bool:
     if row is None:
         return False
     silent_ms = tx.now_ms - row.touched_at
-    return bool(row.ended) or silent_ms > tx.rules.limits.ussd.session_s * 1_000
+    return bool(row.ended) or silent_ms >= tx.rules.limits.ussd.session_s * SECOND_MS
 
 
 def _left_behind(tx: Tx, subscriber: Subscriber, code: str, menu: Menu) -> Place | None:
     """Where the last dialogue was cut off, if it can be gone on with."""
     last = tx.get(USSD_LAST, subscriber.msisdn)
     row = tx.get(USSD_SESSION, last.session) if last is not None else None
-    if row is None or not row.place or row.service_code != code or row.life != subscriber.life:
+    if row is None or not _is_whose(row, subscriber.msisdn, subscriber):
         return None
-    if tx.now_ms - row.touched_at > tx.rules.limits.ussd.resume_s * 1_000:
+    if not row.place or row.service_code != code:
+        return None
+    if tx.now_ms - row.touched_at >= tx.rules.limits.ussd.resume_s * SECOND_MS:
         return None
     place = msgspec.json.decode(row.place, type=Place)
     return place if menu.worth_resuming(place) else None

@@ -100,7 +100,7 @@ class SmppPush:
             key = TalkKey(self._link.name, str(push.msisdn), session)
             if self._is_free(key, push):
                 return key, peer
-        raise PushFailed("the phone is in a dialogue", retry=True)
+        raise PushFailed("the phone is in a dialogue", retry=False)
 
     def _is_free(self, key: TalkKey, push: Push) -> bool:
         now = self._door.clock()

@@ -4,8 +4,8 @@ A portal sees the payments that it asked for itself, and no others.  Where the r
 `code` of the problem is the outcome that docs/payments.md lists.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Protocol
 
 import msgspec
 from litestar import Request as HttpRequest
@@ -40,8 +40,17 @@ RETURN_URL_CHARS_MAX: Final = 1_000
 _KEY: Final = "Idempotency-Key"
 
 CallerRequest = HttpRequest[Any, Caller, Any]
-LookUp = Callable[[Backend, str, str], Awaitable[Mapping[str, Any] | None]]
-"""Number as written, and password: name, address and debt, or None whatever the reason (PAY-2)."""
+
+
+class LookUp(Protocol):
+    """Compares a password with its hash, off the writer; `LookUps.look_up` is one."""
+
+    async def __call__(
+        self, backend: Backend, msisdn_text: str, password: str, *, actor: str
+    ) -> Mapping[str, Any] | None:
+        """Name, address and debt; None whatever the reason why not (PAY-2)."""
+        ...
+
 
 _COMMON: Final[dict[str, Any]] = {
     "tags": ["epay"],
@@ -58,6 +67,8 @@ _CONFLICT: Final[Mapping[str, str]] = {
     "payment.too_many": "the number has no more payments today",
     "payment.too_much": "the number has reached what it may pay in a day",
     "payment.stopped": "the payment can't be made online",
+    "payment.id_used": "another payment has this id; use another key",
+    "invoice.no_payment": "there is no such payment",
     "invoice.not_cleared": "the payment is not cleared, so there is nothing to invoice",
     "invoice.already": "the invoice was asked for before",
     "invoice.no_address": "no address is known to send it to; call 9090",
@@ -113,7 +124,7 @@ class PaymentOpened(msgspec.Struct, frozen=True):
 
 
 class PaymentShown(msgspec.Struct, frozen=True):
-    """A payment as it stands.  `reason` is why it ended otherwise than paid, in one word."""
+    """A payment as it stands; times are Unix milliseconds.  `reason` is why it is not paid."""
 
     payment_id: str
     state: str
@@ -122,10 +133,10 @@ class PaymentShown(msgspec.Struct, frozen=True):
     purpose: str
     card: str
     masked_card: str
-    bank: str
     reason: str
     invoice: bool
     created_at: int
+    cleared_at: int
 
 
 class InvoiceNoted(msgspec.Struct, frozen=True):
@@ -208,7 +219,9 @@ def routes(cashier: Cashier, look_up: LookUp) -> tuple[HTTPRouteHandler, ...]:
     @post("/epay/v1/lookups", summary="Name, address and debt", status_code=HTTP_200_OK, **_COMMON)
     async def look_up_debt(request: CallerRequest, data: JSONBody[LookUpBody]) -> Response[Found]:
         """An unknown number, no password and a wrong one are answered alike."""
-        found = await look_up(backend_of(request), data.msisdn, data.password)
+        found = await look_up(
+            backend_of(request), data.msisdn, data.password, actor=request.auth.actor
+        )
         if found is None:
             raise Refused(
                 Refusal.NOT_FOUND,
@@ -260,13 +273,12 @@ async def _own(cashier: Cashier, request: CallerRequest, payment_id: str) -> Pay
     Raises:
         Refused: There is none.
     """
+    caller = request.auth
+    channel = Channel.STAFF if caller.scope is Scope.ADMIN else Channel.WEB
     try:
-        view = await cashier.show(payment_id)
+        return await cashier.show(payment_id, platform=caller.actor, channel=channel)
     except PaymentUnknown as error:
         raise Refused(Refusal.NOT_FOUND, _NONE) from error
-    if request.auth.scope is not Scope.ADMIN and view.platform != request.auth.actor:
-        raise Refused(Refusal.NOT_FOUND, _NONE)
-    return view
 
 
 _NONE: Final = "no payment of this portal has this id"

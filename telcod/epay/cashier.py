@@ -1,11 +1,8 @@
 """The cashier: asks the card gateway what is to be asked, in time, and tells the books (PAY-5, 6).
 
-The books decide; the cashier only carries words between them and the gateway.  It keeps nothing
-that matters: whatever it was about when it stopped is still due in the books when it starts again,
-and asking the gateway twice does nothing twice.
-
-A payment whose page the gateway could not name yet stays `created`: the cashier tries again while
-it does, and whoever looks at it (`show`) reminds him of it, so that it goes on after a restart too.
+The books decide; the cashier only carries words between them and the gateway.  It keeps nothing:
+whatever it was about when it stopped is due in the books again (`payment.due`), and asking the
+gateway twice does nothing twice.
 """
 
 import asyncio
@@ -39,8 +36,6 @@ GATEWAY_AT_ONCE: Final = 16
 """Questions to the gateway under way together; the rest waits in the books."""
 JOBS_MAX: Final = 10_000
 """Questions that wait for the gateway in memory; more payments are hardly ever in doubt at once."""
-AGAIN_AFTER_S: Final = 10.0
-AGAIN_MAX: Final = 1_000
 STILL_DUE_MS: Final = 5 * SECOND_MS
 """How long one is left alone that was looked at, so that none is looked at in a loop."""
 SET_ASIDE_MS: Final = HOUR_MS
@@ -64,7 +59,7 @@ class Due(Protocol):
 class NewPayment(NamedTuple):
     """A payment somebody asks for.
 
-    `platform` is who asks for him (a token's name, or `site`), `key` that one's own name for this
+    `platform` is who asks for him (`token:<name>`, or `site`), `key` that one's own name for this
     intent.  `address` is the payer's, empty where nobody knows it.
     """
 
@@ -78,27 +73,28 @@ class NewPayment(NamedTuple):
     email: str = ""
     invoice: bool = False
     address: str = ""
-    channel: Channel = Channel.WEB
-    actor: str = ""
 
 
 class PaymentView(msgspec.Struct, frozen=True):
-    """A payment as it stands.  Times are Unix milliseconds; money is whole đồng."""
+    """A payment as it stands.  Times are Unix milliseconds, 0 is not yet; money is whole đồng."""
 
     payment_id: str
     state: str
+    msisdn: str
+    purpose: str
+    card: str
+    amount_vnd: int
+    return_url: str
     redirect_url: str = ""
-    amount_vnd: int = 0
-    purpose: str = ""
-    card: str = ""
+    gateway_ref: str = ""
     masked_card: str = ""
-    bank: str = ""
     reason: str = ""
     invoice: bool = False
     created_at: int = 0
-    platform: str = ""
-    return_url: str = ""
-    gateway_ref: str = ""
+    authorised_at: int = 0
+    cleared_at: int = 0
+    expires_at: int = 0
+    language: str = "vi"
 
 
 class PaymentRefused(TelcodError):
@@ -118,12 +114,10 @@ class PaymentUnknown(TelcodError):
 
 
 class _Job(NamedTuple):
-    """What the books want of the gateway for one payment."""
+    """What the books want of the gateway for a payment: `create`, `inquire` or `void`."""
 
     kind: str
-    payment_id: str
-    gateway_ref: str
-    amount_vnd: int
+    payment: PaymentView
 
 
 class Cashier:
@@ -149,9 +143,7 @@ class Cashier:
         self._told: Final = asyncio.Event()
         self._slots: Final = asyncio.Semaphore(GATEWAY_AT_ONCE)
         self._jobs: Final[set[str]] = set()
-        self._presenting: Final[set[str]] = set()
         self._aside: Final[dict[str, int]] = {}  # by id: until when, wall milliseconds
-        self._again: Final[dict[str, float]] = {}  # by id: when to try, monotonic seconds
 
     # -- by the clock
 
@@ -161,20 +153,15 @@ class Cashier:
             while True:
                 for job in await self._look_or_none():
                     group.create_task(self._do(job))
-                for payment_id in self._to_present():
-                    group.create_task(self._present_again(payment_id))
                 await self._wait()
 
     async def tick(self) -> int:
-        """Do all that is due now, to its end; how many payments were looked at or presented."""
+        """Do all that is due now, to its end; how often the gateway was asked."""
         jobs = await self._look_or_none()
-        again = self._to_present()
         async with asyncio.TaskGroup() as group:
             for job in jobs:
                 group.create_task(self._do(job))
-            for payment_id in again:
-                group.create_task(self._present_again(payment_id))
-        return len(jobs) + len(again)
+        return len(jobs)
 
     def wake(self) -> None:
         """Something may be due before the next second is over."""
@@ -210,7 +197,7 @@ class Cashier:
         # A whole slice makes one batch of the writer.
         looked = await asyncio.gather(*(self._look_at(each) for each in ids))
         jobs = [job for job in looked if job is not None]
-        self._jobs.update(job.payment_id for job in jobs)
+        self._jobs.update(job.payment.payment_id for job in jobs)
         if len(ids) == DUE_SLICE:
             self.wake()
         return jobs
@@ -223,53 +210,67 @@ class Cashier:
             return None
         data = answer.data or {}
         kind = str(data.get("job", "none"))
-        if kind not in {"inquire", "void"}:
-            broken = answer.outcome == QUARANTINED
-            # What was looked at has a later moment in the books, or none; else not every second.
-            wait_ms = SET_ASIDE_MS if broken else STILL_DUE_MS
-            self._aside[payment_id] = self._clock.wall_ms() + wait_ms
-            return None
-        amount_vnd = data.get("amount_vnd", 0)
-        return _Job(
-            kind,
-            payment_id,
-            str(data.get("gateway_ref", "")),
-            amount_vnd if isinstance(amount_vnd, int) else 0,
-        )
+        if kind in {"create", "inquire", "void"}:
+            return _Job(kind, msgspec.convert(data, PaymentView, strict=False))
+        # What was looked at has a later moment in the books, or none; what broke has not.
+        wait_ms = SET_ASIDE_MS if answer.outcome == QUARANTINED else STILL_DUE_MS
+        self._aside[payment_id] = self._clock.wall_ms() + wait_ms
+        return None
 
     async def _do(self, job: _Job) -> None:
+        payment_id = job.payment.payment_id
         try:
             async with self._slots:
-                request = await (
-                    self._inquired(job) if job.kind == "inquire" else self._voided(job)
-                )
+                request = await self._ask(job)
+            if request is None:
+                return
             answer = await self._submit(request)
-            _log.info("gateway.asked", payment=job.payment_id, job=job.kind, outcome=answer.outcome)
+            _log.info("gateway.asked", payment=payment_id, job=job.kind, outcome=answer.outcome)
             if answer.outcome == QUARANTINED:
-                self._aside[job.payment_id] = self._clock.wall_ms() + SET_ASIDE_MS
+                self._aside[payment_id] = self._clock.wall_ms() + SET_ASIDE_MS
         except TelcodError as error:
-            # What the gateway said is lost, not what it did: the books still want to know.
-            _log.warning("payment.unnoted", payment=job.payment_id, reason=str(error))
+            # What the gateway said is lost, not what it did: the books will want to know again.
+            _log.warning("payment.unnoted", payment=payment_id, reason=str(error))
         finally:
-            self._jobs.discard(job.payment_id)
+            self._jobs.discard(payment_id)
 
-    async def _inquired(self, job: _Job) -> Request:
+    async def _ask(self, job: _Job) -> Request | None:
+        """Ask the gateway; what to tell the books, None if there is nothing to tell."""
+        payment = job.payment
+        payment_id = payment.payment_id
         try:
-            said = await self._gateway.inquire(job.payment_id, job.gateway_ref)
+            match job.kind:
+                case "create":
+                    return await self._created(payment)
+                case "void":
+                    ref, amount_vnd = payment.gateway_ref, payment.amount_vnd
+                    done = await self._gateway.void(payment_id, ref, amount_vnd)
+                    return _request("payment.voided", payment_id, "done" if done else "failed")
+                case _:
+                    return _heard(
+                        payment_id, await self._gateway.inquire(payment_id, payment.gateway_ref)
+                    )
         except GatewaySilent as error:
-            _log.warning("gateway.silent", payment=job.payment_id, reason=error.sentence())
-            return _request("payment.inquired", job.payment_id, SILENT, *_words(Said(Result.NONE)))
-        # While the page is open nobody can know, which is all that silence means to the books.
-        result = SILENT if said.result is Result.OPEN else said.result
-        return _request("payment.inquired", job.payment_id, result, *_words(said))
+            _silent(payment_id, job.kind, error)
+        if job.kind == "void":
+            return _request("payment.voided", payment_id, "failed")
+        return None if job.kind == "create" else _heard(payment_id, None)
 
-    async def _voided(self, job: _Job) -> Request:
+    async def _created(self, payment: PaymentView) -> Request:
+        """Make a payment known to the gateway; what came of it, for the books."""
+        order = PaymentOrder(
+            payment.payment_id,
+            payment.amount_vnd,
+            payment.card,
+            payment.return_url,
+            payment.language,
+        )
         try:
-            done = await self._gateway.void(job.payment_id, job.gateway_ref, job.amount_vnd)
-        except GatewaySilent as error:
-            _log.warning("gateway.silent", payment=job.payment_id, reason=error.sentence())
-            done = False
-        return _request("payment.voided", job.payment_id, "done" if done else "failed")
+            created = await self._gateway.create(order)
+        except GatewayRefused as error:
+            _log.warning("payment.untaken", payment=payment.payment_id, code=error.code)
+            return _request("payment.refused", payment.payment_id, error.code)
+        return _request("payment.redirected", payment.payment_id, *created)
 
     # -- for who pays
 
@@ -277,7 +278,8 @@ class Cashier:
         """Take a payment on and get the page on which it is paid.
 
         The same again finds it as it stands by then.  A view without `redirect_url` in state
-        `created` means that the gateway has not answered: it is tried again, and `show` will say.
+        `created` means that the gateway has not answered: the books want it asked again, and `show`
+        will say.
 
         Raises:
             PaymentRefused: The rules refuse it; nothing left this house.
@@ -288,81 +290,37 @@ class Cashier:
         answer = await self._submit(_create(payment_id, new))
         if answer.outcome != "payment.created":
             raise _refused(answer)
-        view = await self._view(payment_id)
-        if view.state == PaymentState.CREATED:
-            return await self._present(view)
-        return view
+        view = await self.show(payment_id, platform=new.platform)
+        if view.state != PaymentState.CREATED:
+            return view
+        try:
+            await self._submit(await self._created(view))
+        except GatewaySilent as error:
+            _silent(payment_id, "create", error)
+        return await self.show(payment_id, platform=new.platform)
 
-    async def show(self, payment_id: str) -> PaymentView:
+    async def show(
+        self, payment_id: str, *, platform: str, channel: Channel = Channel.WEB
+    ) -> PaymentView:
         """How a payment stands.
 
+        Args:
+            payment_id: Which.
+            platform: Who asks: the one who has asked for the payment, or a person of the staff.
+            channel: `STAFF` for people who may see all.
+
         Raises:
-            PaymentUnknown: There is none.
+            PaymentUnknown: This platform has asked for none of this id.
             TelcodError: The books can't say.
         """
-        view = await self._view(payment_id)
-        if view.state == PaymentState.CREATED and payment_id not in self._presenting:
-            self._remember(payment_id)
-        return view
-
-    async def _view(self, payment_id: str) -> PaymentView:
-        answer = await self._submit(_request("payment.show", payment_id))
+        answer = await self._submit(
+            Request("payment.show", args=(payment_id,), channel=channel, actor=platform)
+        )
         if answer.outcome == "payment.not_found":
             raise PaymentUnknown(f"there is no payment {payment_id}")
         if answer.outcome != "payment.shown":
             raise _refused(answer)
         return msgspec.convert(answer.data, PaymentView, strict=False)
-
-    async def _present(self, view: PaymentView) -> PaymentView:
-        """Make a payment known to the gateway; how it stands then."""
-        payment_id = view.payment_id
-        order = PaymentOrder(payment_id, view.amount_vnd, view.card, view.return_url)
-        self._presenting.add(payment_id)
-        try:
-            created = await self._gateway.create(order)
-            request = _request(
-                "payment.redirected", payment_id, created.gateway_ref, created.redirect_url
-            )
-        except GatewayRefused as error:
-            _log.warning("payment.untaken", payment=payment_id, code=error.code)
-            request = _request("payment.refused", payment_id, error.code)
-        except GatewaySilent as error:
-            _log.warning("gateway.silent", payment=payment_id, reason=error.sentence())
-            self._remember(payment_id)
-            return view
-        finally:
-            self._presenting.discard(payment_id)
-        try:
-            await self._submit(request)
-        except TelcodError:
-            self._remember(payment_id)
-            raise
-        self._again.pop(payment_id, None)
-        return await self._view(payment_id)
-
-    def _remember(self, payment_id: str) -> None:
-        # Above the bound the payer who looks reminds us again, and in the end it expires.
-        if len(self._again) < AGAIN_MAX:
-            self._again.setdefault(payment_id, self._clock.monotonic_s() + AGAIN_AFTER_S)
-
-    def _to_present(self) -> list[str]:
-        now_s = self._clock.monotonic_s()
-        ready = [each for each, at_s in self._again.items() if at_s <= now_s]
-        for payment_id in ready[:GATEWAY_AT_ONCE]:
-            del self._again[payment_id]
-        return ready[:GATEWAY_AT_ONCE]
-
-    async def _present_again(self, payment_id: str) -> None:
-        if payment_id in self._presenting:
-            return
-        try:
-            async with self._slots:
-                view = await self._view(payment_id)
-                if view.state == PaymentState.CREATED:
-                    await self._present(view)
-        except TelcodError as error:
-            _log.warning("payment.unpresented", payment=payment_id, reason=str(error))
-            self._remember(payment_id)
 
 
 def payment_id_of(platform: str, key: str) -> str:
@@ -385,9 +343,9 @@ def _create(payment_id: str, new: NewPayment) -> Request:
             new.return_url,
             new.address,
         ),
-        channel=new.channel,
+        channel=Channel.WEB,
         key=f"payment:{new.platform}:{new.key}",
-        actor=new.actor or new.platform,
+        actor=new.platform,
     )
 
 
@@ -395,16 +353,18 @@ def _request(route: str, *args: str) -> Request:
     return Request(route, args=args, channel=Channel.CLOCK, actor=CASHIER)
 
 
-def _words(said: Said) -> tuple[str, ...]:
-    """What a gateway says, after its result, as arguments."""
-    return (
-        said.code,
-        str(said.amount_vnd),
-        said.masked_card,
-        said.card_token,
-        said.bank,
-        said.cashier,
-    )
+def _heard(payment_id: str, said: Said | None) -> Request:
+    """What the gateway answered to an inquiry, for the books; None: nothing."""
+    if said is None:
+        return _request("payment.inquired", payment_id, SILENT, "", "0", "", "", "", "")
+    # While its page is open nobody can know, which is all that silence means to the books.
+    result = SILENT if said.result is Result.OPEN else said.result.value
+    words = (said.code, str(said.amount_vnd), said.masked_card, said.card_token)
+    return _request("payment.inquired", payment_id, result, *words, said.bank, said.cashier)
+
+
+def _silent(payment_id: str, job: str, error: GatewaySilent) -> None:
+    _log.warning("gateway.silent", payment=payment_id, job=job, reason=error.sentence())
 
 
 def _refused(answer: Answer) -> TelcodError:

@@ -33,13 +33,15 @@ class Result(StrEnum):
 class PaymentOrder(NamedTuple):
     """A payment to be made; `card` is `international` or `domestic`.
 
-    The payer is sent to `return_url` afterwards; `open_s` is how many seconds the page may be used.
+    The payer is sent to `return_url` afterwards; the page speaks `language` (`vi` or `en`) first
+    and may be used for `open_s` seconds.
     """
 
     payment_id: str
     amount_vnd: int
     card: str
     return_url: str
+    language: str = "vi"
     open_s: int = PAGE_OPEN_S
 
 

@@ -112,6 +112,7 @@ class HostedGateway:
             "amount_vnd": order.amount_vnd,
             "card": order.card,
             "return_url": order.return_url,
+            "language": order.language,
             "open_s": order.open_s,
         }
         answer = await self._ask("PUT", _path(order.payment_id), body)

@@ -15,6 +15,8 @@ from telcod.problems import Malformed, TooLarge, told
 PAYLOAD_BYTES_MAX: Final = 64 * 1024
 CORRELATION_CHARS_MAX: Final = 256
 TOPIC_CHARS_MAX: Final = 512
+NUMBER_MAX: Final = 2**53
+"""Beyond it a number is another one in JavaScript; beyond 2**64 it can't be written at all."""
 _OWN_WORDS: Final = ("op", "reply_to", "correlation_id")
 
 
@@ -74,9 +76,9 @@ def read(
     return Asked(str(op or ""), rest, wrong), address
 
 
-def answer(address: Address, said: Mapping[str, Any]) -> bytes:
+def answer(address: Address | None, said: Mapping[str, Any]) -> bytes:
     """The payload of an answer."""
-    if address.correlation_id is not None:
+    if address is not None and address.correlation_id is not None:
         said = {**said, "correlation_id": address.correlation_id}
     return msgspec.json.encode(said)
 
@@ -123,7 +125,7 @@ def _fits(correlation_id: object) -> bool:
         case str():
             return len(correlation_id) <= CORRELATION_CHARS_MAX
         case int():
-            return True
+            return abs(correlation_id) <= NUMBER_MAX
         case _:
             return False
 

@@ -308,11 +308,11 @@ class Mqtt:
             pass
 
 
-async def _opened(wire: Wire) -> MqttError | None:
+async def _opened(wire: Wire) -> Exception | None:
     """Connect; what went wrong as a value, because it may be asked for twice."""
     try:
         await wire.open()
-    except MqttError as error:
+    except (MqttError, ValueError) as error:  # ValueError: the host's name is none
         return error
     return None
 

@@ -70,7 +70,11 @@ def _by_code(code: ReasonCode, *, where: str, user: str, client_id: str) -> Brok
             f"the broker {where} does not speak this version of MQTT",
             what_to_do='Set mqtt.protocol to "3.1.1".',
         )
-    return BrokerAway(f"the connection to the broker {where} was ended: {code}")
+    return BrokerAway(
+        f"the broker {where} ended the connection: {code}",
+        what_to_do="telcod tries again by itself; if it happens again and again, see the broker's "
+        f"log, and that no other client has mqtt.client_id {client_id!r}.",
+    )
 
 
 def _of_socket(error: BaseException, where: str) -> BrokerAway:
@@ -81,8 +85,10 @@ def _of_socket(error: BaseException, where: str) -> BrokerAway:
                 what_to_do="Set mqtt.tls_ca to who signed it, and mqtt.url to the name in it.",
             )
         case ssl.SSLError():
+            # What OpenSSL said has a reason, what we say ourselves has not.
+            reason = getattr(error, "reason", None) or error.strerror or error
             return BrokerAway(
-                f"TLS with the broker {where} failed: {error.reason or error}",
+                f"TLS with the broker {where} failed: {reason}",
                 what_to_do="See that the broker speaks TLS at this port; mqtt:// is without.",
             )
         case ConnectionRefusedError():

@@ -17,7 +17,7 @@ from telcod.clock import Clock
 from telcod.errors import Overloaded, TelcodError
 from telcod.mqtt import asked
 from telcod.mqtt.asked import Address, Asked
-from telcod.mqtt.wire import Received, Wire
+from telcod.mqtt.wire import ANSWER_WAIT_S, Received, Wire
 from telcod.problems import Malformed, told
 
 Op = Callable[[dict[str, Any]], Awaitable[Mapping[str, Any]]]
@@ -105,16 +105,15 @@ class Requests:
         if message.retain or self._is_late(job):
             _log.info("mqtt.dropped", topic=message.topic, retained=message.retain)
             return None
+        request, address, code = Asked("", {}), None, "ok"
         try:
             request, address = self._read(message)
+            payload = asked.answer(address, await self._carry_out(message.topic, request))
         except asked.Forbidden as error:
             _log.warning("mqtt.reply_refused", topic=message.topic, reason=str(error))
             return None
-        code, said = "", {}
-        try:
-            said = dict(await self._carry_out(message.topic, request))
         except Exception as error:  # noqa: BLE001  (the edge of one MQTT message)
-            code, said = told(error).code, asked.problem(error)
+            code, payload = told(error).code, asked.answer(address, asked.problem(error))
             if code == "failed":
                 _log.error("mqtt.failed", topic=message.topic, op=request.op, exc_info=error)
         late = self._is_late(job)
@@ -122,12 +121,12 @@ class Requests:
             "mqtt.answered",
             topic=message.topic,
             op=request.op,
-            code=code or "ok",
+            code=code,
             took_ms=round((self._clock.monotonic_s() - started_s) * 1_000),
             asked=address is not None,
             late=late,
         )
-        return None if late or address is None else self._answer(address, said, job)
+        return None if late or address is None else self._answer(address, payload, job)
 
     def _read(self, message: Received) -> tuple[Asked, Address | None]:
         return asked.read(
@@ -146,24 +145,28 @@ class Requests:
         """
         if request.wrong is not None:
             raise request.wrong
-        known = self._ops[topic]
+        # A topic of other settings may still be in the session that the broker keeps.
+        known = self._ops.get(topic, {})
         op = known.get(request.op)
         if op is None:
             raise Malformed(f"op: must be one of {', '.join(known)}", field="op")
         return await op(request.fields)
 
-    def _answer(self, address: Address, said: Mapping[str, Any], job: _Job) -> asyncio.Future[None]:
+    def _answer(self, address: Address, payload: bytes, job: _Job) -> asyncio.Future[None]:
         left_s = 0
         if job.deadline_s is not None:
             left_s = max(1, round(job.deadline_s - self._clock.monotonic_s()))
-        payload = asked.answer(address, said)
         return self._wire.send(
             address.topic, payload, correlation=address.correlation, expires_in_s=left_s
         )
 
     async def _delivered(self, sent: asyncio.Future[None]) -> None:
+        """Wait until the broker has an answer; one that it does not take is lost."""
         try:
-            await sent
+            async with asyncio.timeout(ANSWER_WAIT_S):
+                await sent
+        except TimeoutError:
+            _log.warning("mqtt.answer_lost", reason="the broker does not acknowledge it")
         except TelcodError as error:
             _log.warning("mqtt.answer_lost", reason=error.sentence())
 
@@ -175,8 +178,8 @@ class Requests:
         except asked.Forbidden:
             address = None
         if address is not None:
-            error = Overloaded("too many requests are waiting")
-            self._answer(address, asked.problem(error), job)
+            problem = asked.problem(Overloaded("too many requests are waiting"))
+            self._answer(address, asked.answer(address, problem), job)
         self._wire.acknowledge(job.arrival)
 
     def _is_late(self, job: _Job) -> bool:

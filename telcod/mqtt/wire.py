@@ -9,9 +9,12 @@ aiomqtt keeps paho's client, which can all of this, under a private name; hence 
 """
 
 import asyncio
+import errno
+import socket
+import ssl
+import threading
 from collections import deque
 from collections.abc import Callable
-from ssl import SSLContext
 from typing import Any, Final, NamedTuple, cast
 
 import aiomqtt
@@ -97,7 +100,7 @@ class Wire(aiomqtt.Client):
         keepalive_s: int,
         session_s: int,
         receive_max: int,
-        tls: SSLContext | None,
+        tls: ssl.SSLContext | None,
     ) -> None:
         newest = protocol == "5"
         said = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -120,6 +123,7 @@ class Wire(aiomqtt.Client):
             timeout=CONNECT_WAIT_S,
         )
         self.newest: Final = newest
+        self._thread: Final = threading.get_ident()
         self.in_flight_max = IN_FLIGHT_311
         self.on_received: Take = lambda _: None
         self._sent: dict[int, asyncio.Future[None]] = {}
@@ -129,6 +133,8 @@ class Wire(aiomqtt.Client):
         self._inner.connect_timeout = CONNECT_WAIT_S
         self._decode_and_tell: Final[Callable[[], int]] = self._inner._handle_publish
         self._inner._handle_publish = self._handle_publish
+        self._tls: Final = tls
+        self._inner._ssl_wrap_socket = self._over_tls
 
     # -- sending
 
@@ -240,6 +246,24 @@ class Wire(aiomqtt.Client):
 
     # -- what the library tells; its signatures
 
+    def _over_tls(self, plain: socket.socket) -> ssl.SSLSocket:
+        """Shake hands, on the library's thread; unlike it, leave no socket open if that fails."""
+        if self._tls is None:
+            raise ValueError("TLS was not asked for")
+        secure = self._tls.wrap_socket(
+            plain, server_hostname=self._hostname, do_handshake_on_connect=False
+        )
+        try:
+            secure.settimeout(CONNECT_WAIT_S)
+            secure.do_handshake()
+        except ConnectionError as error:
+            secure.close()
+            raise ssl.SSLError(errno.ECONNRESET, "the other side hung up") from error
+        except BaseException:
+            secure.close()
+            raise
+        return secure
+
     def _on_connect(
         self,
         client: paho.Client,
@@ -287,6 +311,29 @@ class Wire(aiomqtt.Client):
                 self._arrived.append(arrival)
                 self.acknowledge(arrival)
             return paho.MQTT_ERR_SUCCESS
+
+    def _on_socket_register_write(self, client: paho.Client, userdata: Any, sock: Any) -> None:
+        """There is something to write.
+
+        The library would see to it in the loop's next round, when the socket may be closed and its
+        number another's.
+        """
+        del userdata
+        if self._thread == threading.get_ident():
+            self._watch_writing(client, sock)
+        else:  # while connecting
+            self._loop.call_soon_threadsafe(self._watch_writing, client, sock)
+
+    def _watch_writing(self, client: paho.Client, sock: socket.socket) -> None:
+        if client.socket() is sock:  # and not closed meanwhile
+            self._loop.add_writer(sock.fileno(), self._write, client)
+
+    def _write(self, client: paho.Client) -> None:
+        try:
+            client.loop_write()
+        except OSError as error:
+            if not self._disconnected.done():
+                self._disconnected.set_exception(error)
 
     def _on_message(self, client: paho.Client, userdata: Any, message: paho.MQTTMessage) -> None:
         del client, userdata

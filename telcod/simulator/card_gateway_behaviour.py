@@ -1,4 +1,4 @@
-"""How the simulated card gateway behaves, as data: well by default, or at its worst (PAY-5).  Pure."""
+"""How the simulated card gateway behaves, as data: well, or at its worst (PAY-5).  Pure."""
 
 from enum import StrEnum
 

@@ -37,7 +37,7 @@ ON_PAGE: Final = frozenset({Stage.OPEN, Stage.OTP})
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """A payment.  Times are Unix milliseconds, 0 is not yet; `open_until` is when its page closes."""
+    """A payment.  Times are Unix milliseconds, 0: not yet; `open_until` is when its page closes."""
 
     payment_id: str
     ref: str
@@ -76,6 +76,7 @@ class Book:
         self._token_key: Final = rng.randbytes(32)
         self._by_id: Final[dict[str, Held]] = {}
         self._id_by_ref: Final[dict[str, str]] = {}
+        self._on_page: Final[dict[str, None]] = {}  # a dictionary, for its order
         self._numbers: Final = itertools.count(1)
 
     def all(self) -> Iterable[Held]:
@@ -121,8 +122,8 @@ class Book:
         self._id_by_ref[held.ref] = payment_id
         return self._keep(held)
 
-    def find(self, payment_id: str, *, now_ms: int) -> Held:
-        """A payment, after what time has done to it.
+    def find(self, payment_id: str) -> Held:
+        """A payment as it is.
 
         Raises:
             Refused: There is none.
@@ -130,22 +131,28 @@ class Book:
         held = self._by_id.get(payment_id)
         if held is None:
             raise Refused("payment_unknown", 404)
-        if held.stage is Stage.OTP and now_ms >= min(held.otp_until, held.open_until):
-            return self._end(held, Stage.DECLINED, "otp_timeout", now_ms)
-        if held.stage is Stage.OPEN and now_ms >= held.open_until:
-            return self._end(held, Stage.DECLINED, "page_expired", now_ms)
         return held
 
-    def by_ref(self, ref: str, *, now_ms: int) -> Held:
+    def by_ref(self, ref: str) -> Held:
         """The same by the gateway's own reference.
 
         Raises:
             Refused: There is none.
         """
-        return self.find(self._id_by_ref.get(ref, ""), now_ms=now_ms)
+        return self.find(self._id_by_ref.get(ref, ""))
+
+    def lapse(self, *, now_ms: int) -> list[Held]:
+        """End the payments whose payer has taken too long; those that ended so just now."""
+        ended = []
+        for held in [self._by_id[each] for each in self._on_page]:
+            if held.stage is Stage.OTP and now_ms >= held.otp_until:
+                ended.append(self._end(held, Stage.DECLINED, "otp_timeout", now_ms))
+            elif held.stage is Stage.OPEN and now_ms >= held.open_until:
+                ended.append(self._end(held, Stage.DECLINED, "page_expired", now_ms))
+        return ended
 
     def type_card(self, held: Held, digits: str, bank: str, *, now_ms: int) -> Held:
-        """The payer has typed a number that can be a card's: the issuer answers, or asks for OTP."""
+        """The payer has typed what can be a card's number: the issuer answers, or asks for OTP."""
         if held.stage is not Stage.OPEN:
             return held
         domestic = held.card == "domestic"
@@ -162,7 +169,9 @@ class Book:
         )
         if domestic:
             return self._keep(
-                msgspec.structs.replace(held, stage=Stage.OTP, otp_until=now_ms + OTP_OPEN_MS)
+                msgspec.structs.replace(
+                    held, stage=Stage.OTP, otp_until=min(now_ms + OTP_OPEN_MS, held.open_until)
+                )
             )
         return self._end(held, Stage(issued.result), issued.code, now_ms)
 
@@ -203,7 +212,7 @@ class Book:
         return held
 
     def day_file(self, day: int) -> str:
-        """What moved money on a day of Viet Nam, as CSV with a trailer: count and sum of all lines."""
+        """What moved money on a day of Viet Nam, as CSV; the trailer counts and sums all lines."""
         lines = [
             (at, result, held)
             for held in self._by_id.values()
@@ -223,6 +232,10 @@ class Book:
 
     def _keep(self, held: Held) -> Held:
         self._by_id[held.payment_id] = held
+        if held.stage in ON_PAGE:
+            self._on_page[held.payment_id] = None
+        else:
+            self._on_page.pop(held.payment_id, None)
         return held
 
 

@@ -114,9 +114,10 @@ class Notifier:
         for each in due:
             self._waiting.remove(each)
             headers = self.head(each.webhook_id, each.body, forged=each.forged)
-            for _ in range(1 + each.replays):
-                status = await self.send(each.payment_id, headers, each.body)
-                tries += 1
+            status = await self.send(each.payment_id, headers, each.body)
+            for _ in range(each.replays):
+                await self.send(each.payment_id, headers, each.body)
+            tries += 1 + each.replays
             each.replays = 0
             if not 200 <= status < 300 and each.tries < len(RETRIES_S):
                 each.due_ms = self._clock.wall_ms() + RETRIES_S[each.tries] * 1_000

@@ -1,5 +1,5 @@
 """How gateways of different makes speak of a USSD dialogue: what each sends, how it reads an
-answer (USSD-1, USSD-2).  Pure.
+answer (USSD-1, USSD-2).
 
 Written from the gateways' own descriptions and from telcod's, not from telcod's code, so that no
 mistake agrees with itself.

@@ -17,19 +17,28 @@ from telcod.rows import (
     ACCOUNT,
     AUDIT,
     CALL,
+    CENTRE,
+    CLEARING,
     ENTRY,
     EVENTS_PUBLISHED,
+    GATEWAY_FILE,
+    GATEWAY_LINE,
     HELD_TEXT,
     HOLD,
+    INVOICE,
+    LIMIT_COUNTER,
     LIST_ENTRY,
     LOGS,
     META,
     MO,
     MO_PART,
     OUTBOX_EVENT,
+    OUTBOX_MAIL,
     OUTBOX_PUSH,
     OUTBOX_SMS,
+    PAYMENT,
     PERIOD,
+    SETTLEMENT,
     SMSC_CONNECTION,
     SUBSCRIBER,
     SUBSCRIPTION,
@@ -40,6 +49,7 @@ from telcod.rows import (
     OutboxPush,
     OutboxSms,
     PackageStatus,
+    PaymentState,
     Row,
     State,
     Table,
@@ -48,7 +58,8 @@ from telcod.tx import Changes
 from telcod.types import Language
 
 R = TypeVar("R", bound=Row)
-APPEND_ONLY: Final = (ENTRY, AUDIT, PERIOD)
+APPEND_ONLY: Final = (ENTRY, AUDIT, PERIOD, CLEARING)
+VERDICTS: Final = frozenset({"matched", "missing_here", "missing_there", "amount", "doubled"})
 # What the CHECKs of the migrations say, table by table.
 CHECKS: Final[Mapping[Table[Any], Callable[[Any], bool]]] = {
     SUBSCRIBER: lambda row: (
@@ -83,6 +94,29 @@ CHECKS: Final[Mapping[Table[Any], Callable[[Any], bool]]] = {
     LIST_ENTRY: lambda row: row.owner != row.number and row.kind in set(ListKind),
     USSD_SESSION: lambda row: row.step >= 0 and row.ended in {0, 1},
     OUTBOX_PUSH: lambda row: row.asks in {0, 1} and row.state in {0, 1, 2, 3},
+    PAYMENT: lambda row: (
+        1 <= row.centre <= 6
+        and row.purpose in {"bill", "topup"}
+        and row.card in {"international", "domestic"}
+        and 50_000 <= row.amount_vnd <= 10_000_000
+        and row.state in set(PaymentState)
+        and {row.invoice, row.slot, row.alarmed} <= {0, 1}
+        and row.voiding in {0, 1, 2}
+        and (row.state in {"cleared", "cancelled"}) == (row.cleared > 0)
+    ),
+    LIMIT_COUNTER: lambda row: (
+        0 <= row.payments <= 5 and 0 <= row.bills_vnd <= 10_000_000 and row.topups_vnd >= 0
+    ),
+    CLEARING: lambda row: (
+        row.operator == f"C{row.centre}_ePayment"
+        and row.kind in {"cleared", "cancelled"}
+        and row.amount_vnd > 0
+    ),
+    CENTRE: lambda row: 1 <= row.centre <= 6 and row.clearing_open in {0, 1},
+    INVOICE: lambda row: 1 <= row.centre <= 6 and row.amount_vnd > 0,
+    GATEWAY_LINE: lambda row: row.verdict in VERDICTS,
+    SETTLEMENT: lambda row: row.kind in {"advance", "final"} and row.amount_vnd > 0,
+    OUTBOX_MAIL: lambda row: row.state in {0, 1, 2, 3},
 }
 
 
@@ -124,10 +158,14 @@ class MemoryStore:
         self._remember()
         for table, puts, deletes, appends in changes:
             rows = self._tables[table.index]
-            for row in (*appends, *puts):
-                key = table.key_of(row)
-                self._check(table, key, row, rows)
-                rows[key] = row
+            for row in appends:
+                if table.key_of(row) in rows:
+                    raise StoreRefused(f"{table.name} {table.key_of(row)} exists")
+                self._check(table, table.key_of(row), row, rows)
+                rows[table.key_of(row)] = row
+            for row in puts:
+                self._check(table, table.key_of(row), row, rows)
+                rows[table.key_of(row)] = row
             for key in deletes:
                 if table in APPEND_ONLY and key in rows:
                     raise StoreRefused(f"{table.name} is append-only")
@@ -213,6 +251,11 @@ class MemoryStore:
         due = [row for row in self._tables[CALL.index].values() if 0 < row.due_at <= now_ms]
         return [row.id for row in sorted(due, key=lambda row: (row.due_at, row.id))[:most]]
 
+    def due_payments(self, *, now_ms: int, most: int) -> list[str]:
+        """See `Store.due_payments`."""
+        due = [row for row in self._tables[PAYMENT.index].values() if 0 < row.next_at <= now_ms]
+        return [row.id for row in sorted(due, key=lambda row: (row.next_at, row.id))[:most]]
+
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """See `Store.due_subscriptions`."""
         due = [
@@ -232,8 +275,6 @@ class MemoryStore:
             self._before = [dict(rows) for rows in self._tables]
 
     def _check(self, table: Table[Any], key: Any, row: Any, rows: dict[Any, Any]) -> None:
-        if table.log and key in rows:
-            raise StoreRefused(f"{table.name} {key} exists")
         if table in APPEND_ONLY and key in rows:
             raise StoreRefused(f"{table.name} is append-only")
         holds = CHECKS.get(table)
@@ -245,6 +286,18 @@ class MemoryStore:
             and any(_same_trial(row, other) for other in rows.values())
         ):
             raise StoreRefused("a second trial")
+        if table is CLEARING:
+            payment = self._tables[PAYMENT.index].get(row.payment)
+            if payment is None or payment.centre != row.centre:
+                raise StoreRefused(f"clearing {key}: another centre's payment")
+        if table is PAYMENT and key in rows and rows[key].centre != row.centre:
+            cleared = self._tables[CLEARING.index].values()
+            if any(other.payment == key for other in cleared):
+                raise StoreRefused(f"payment {key} was cleared by its centre")
+        if table is GATEWAY_FILE and any(
+            other.hash == row.hash and other.day != row.day for other in rows.values()
+        ):
+            raise StoreRefused("a file is accepted once")
 
 
 def _same_trial(row: Any, other: Any) -> bool:

@@ -27,6 +27,7 @@ from telcod.rows import (
 from telcod.storage.memory import MemoryStore
 from telcod.storage.sqlite import (
     DUE_CALLS,
+    DUE_PAYMENTS,
     DUE_SUBSCRIPTIONS,
     DUE_TEXTS,
     EVENTS,
@@ -89,6 +90,10 @@ class SqliteReader:
         """See `Store.due_calls`."""
         return [row[0] for row in await self.rows(DUE_CALLS, (now_ms, most))]
 
+    async def due_payments(self, *, now_ms: int, most: int) -> list[str]:
+        """See `Store.due_payments`."""
+        return [row[0] for row in await self.rows(DUE_PAYMENTS, (now_ms, most))]
+
     async def count_pending(self) -> int:
         """How many texts still wait to be sent."""
         rows = await self.rows("SELECT COUNT(*) FROM outbox_sms WHERE state = 0", ())
@@ -150,6 +155,10 @@ class MemoryReader:
     async def due_calls(self, *, now_ms: int, most: int) -> list[str]:
         """See `Store.due_calls`."""
         return self._store.due_calls(now_ms=now_ms, most=most)
+
+    async def due_payments(self, *, now_ms: int, most: int) -> list[str]:
+        """See `Store.due_payments`."""
+        return self._store.due_payments(now_ms=now_ms, most=most)
 
     async def due_texts(self, *, now_ms: int, most: int) -> list[int]:
         """See `Store.due_texts`."""

@@ -99,6 +99,9 @@ DUE_TEXTS: Final = """
 DUE_CALLS: Final = """
     SELECT id FROM call WHERE due_at > 0 AND due_at <= ? ORDER BY due_at, id LIMIT ?
 """
+DUE_PAYMENTS: Final = """
+    SELECT id FROM payment WHERE next_at > 0 AND next_at <= ? ORDER BY next_at, id LIMIT ?
+"""
 DUE_SUBSCRIPTIONS: Final = """
     SELECT msisdn, period_no FROM subscription
     WHERE next_at > 0 AND next_at <= ? ORDER BY next_at, msisdn LIMIT ?
@@ -323,6 +326,10 @@ class SqliteStore:
     def due_calls(self, *, now_ms: int, most: int) -> list[str]:
         """See `Store.due_calls`."""
         return [row[0] for row in self._db.execute(DUE_CALLS, (now_ms, most))]
+
+    def due_payments(self, *, now_ms: int, most: int) -> list[str]:
+        """See `Store.due_payments`."""
+        return [row[0] for row in self._db.execute(DUE_PAYMENTS, (now_ms, most))]
 
     def due_subscriptions(self, *, now_ms: int, most: int) -> list[tuple[int, int]]:
         """See `Store.due_subscriptions`."""

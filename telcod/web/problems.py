@@ -91,6 +91,8 @@ def problem_of(error: Exception) -> tuple[Problem, int]:
         return _of_framework(error), 0
     if isinstance(error, RecursionError):  # the decoder's, on `[[[[…`; nothing of ours recurses
         return problem_of(Refused(Refusal.MALFORMED, "the body is nested too deeply"))
+    if isinstance(error, UnicodeDecodeError):  # the decoder's too
+        return problem_of(Refused(Refusal.MALFORMED, "the body is no UTF-8"))
     fate = fate_of(error)
     what_to_do = "It is in the log; tell whoever runs telcod."
     code = "unavailable" if isinstance(error, LedgerCorrupt) else "failed"

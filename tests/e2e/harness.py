@@ -20,6 +20,7 @@ from telcod import log
 from telcod.app import Daemon
 from telcod.billing.accounts import main_account
 from telcod.rows import ACCOUNT, LIST_ENTRY, MO, OUTBOX_SMS, OutboxState
+from telcod.service import with_sessions
 from telcod.settings import FILE_NAME, load
 from telcod.simulator.watch import WAIT_S, Watch
 from telcod.types import Channel, Request
@@ -105,7 +106,7 @@ class Telcod:
         self.log: Any = None
         self.daemon: Any = None
         self._clock = clock
-        self._routes = routes or handlers.ROUTES
+        self._routes = with_sessions(routes or handlers.ROUTES)
         self._stop = asyncio.Event()
         self._running: Any = None
 

@@ -5,6 +5,7 @@ connected when it begins; what a reconnect waits for is short.
 """
 
 import asyncio
+import socket
 from random import Random
 
 import msgspec
@@ -108,7 +109,7 @@ class Station:
 
     def die(self):
         """The connection ends without a word."""
-        self.mqtt._wire._inner._sock.close()
+        self.mqtt._wire._inner._sock.shutdown(socket.SHUT_RDWR)
 
     def ops(self):
         return {

@@ -97,7 +97,7 @@ async def test_no_tls_where_the_broker_wants_it_ends_at_once(tmp_path):
     async with Broker(tmp_path, tls=Certificates(tmp_path)) as broker:
         settings = settings_of(broker, url=broker.url.replace("mqtts:", "mqtt:"))
         error = await error_of(settings)
-    assert error.startswith(f"the connection to the broker 127.0.0.1:{broker.port} ")
+    assert error.startswith(f"the broker 127.0.0.1:{broker.port} ended the connection")
 
 
 async def test_no_broker_is_told_as_such():
@@ -141,8 +141,7 @@ async def test_the_broker_says_offline_for_a_telcod_that_died(broker, station):
 async def test_another_with_the_same_id_is_told_as_such_and_telcod_comes_back(broker, station):
     async with Peer(broker, "telcod"):
         await station.wait_reached(2)
-    (lost, *_) = station.logs("broker.lost")
-    assert "another client has connected" in lost["reason"]
+    assert any("mqtt.client_id 'telcod'" in line for line in station.told)
 
 
 async def test_a_stop_while_the_broker_is_away_is_quick(broker, station):
@@ -197,8 +196,8 @@ def acl(folder, *lines):
 
 @pytest.mark.rule("USSD-4", "MQTT-2")
 async def test_what_the_brokers_access_list_forbids_is_told_and_does_no_harm_to_the_rest(tmp_path):
-    lines = acl(tmp_path, "topic read #", "topic write telcod/status", "topic write telcod/ivr/#",
-                "topic write telcod/reply/#")  # fmt: skip
+    allowed = ["status", "ivr/#", "reply/#"]
+    lines = acl(tmp_path, "pattern read #", *(f"pattern write telcod/{topic}" for topic in allowed))
     async with (
         Broker(tmp_path, config=lines) as broker,
         Station(tmp_path, broker) as station,
@@ -206,8 +205,8 @@ async def test_what_the_brokers_access_list_forbids_is_told_and_does_no_harm_to_
     ):
         with pytest.raises(BrokerRefused):
             await station.mqtt.publish("ussd/push", b"{}")
+        push = Push("push-1", AN, "x", asks=False, expires_in_s=60)
         with pytest.raises(PushFailed) as failed:
-            push = Push("push-1", AN, "x", asks=False, expires_in_s=60)
             await MqttPushes(station.mqtt).push(push)
         assert not failed.value.retry
         request = Request(

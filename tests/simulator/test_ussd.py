@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from telcod.clock import ManualClock
 from telcod.rows import SUBSCRIPTION, USSD_SESSION
 from telcod.service import SERVICE
 from telcod.simulator.ussd import NoScreen, PushDesk, SimulatedUssd
@@ -12,7 +13,7 @@ from telcod.web.scopes import Scope
 from telcod.web.staff_requests import create_token
 from telcod.web.tokens import new_token
 from tests.e2e.harness import Telcod
-from tests.world import START_MS, ManualClock
+from tests.world import START_MS
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import handlers
 from telcod.dispatch import FORWARD_ROUTE
 from telcod.settings import shipped_config_dir
 from tests.world import shipped_rules
-from ussd.menu import Place, Show, Speaker
+from ussd.menu import Show, Speaker
 from ussd.menu_file import build
 
 PRICES = {"day": "1.000d", "week": "5.000d", "part": "250d", "minute": "1.500d"}
@@ -67,7 +67,7 @@ class Phone:
             self.seen.append(did.text)
 
     @property
-    def place(self) -> Place:
+    def place(self):
         return self.did.place
 
     @property

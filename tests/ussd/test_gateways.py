@@ -475,7 +475,7 @@ def test_every_profile_is_on_the_openapi_page(client):
 
 # -------------------------------------------------------------------------- no text becomes markup
 
-SCREENS = st.text(st.characters(blacklist_categories=("Cs",)), min_size=1, max_size=40)
+SCREENS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

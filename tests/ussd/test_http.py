@@ -165,7 +165,7 @@ def test_an_id_that_no_path_can_carry_is_named(client, backend, session):
 
 
 @pytest.mark.rule("HTTP-1")
-@pytest.mark.parametrize("body", [b"", b"{", b"[[[[", b"step=0"])
+@pytest.mark.parametrize("body", [b"", b"{", b"[[[[", b"step=0", b'{"msisdn":"\xff"}'])
 def test_what_is_no_json_is_malformed(client, backend, body):
     response = client.post(SESSION, content=body, headers={"Content-Type": "application/json"})
     assert response.status_code == 400

@@ -318,6 +318,12 @@ def test_a_wrong_input_on_a_result_makes_its_page_shorter_and_loses_none_of_it(t
     assert " ".join(pages).split() == words
 
 
+def test_what_was_done_is_not_gone_back_from():
+    phone = Phone("1", "1").read("tu " * 100).type("9")
+    assert phone.lines[0] == HINT["vi"]
+    assert phone.place.body
+
+
 def test_what_was_typed_is_forgotten_once_it_was_used():
     phone = Phone("5", "2", "0903123456").type("alo").read("Da gui.")
     assert phone.place.inputs == ()
@@ -357,6 +363,13 @@ def test_choices_that_a_hint_pushed_off_are_on_the_next_page():
     assert phone.type("0").lines[0][0] == str(len(shown) + 1)
 
 
+@pytest.mark.parametrize(("septets_max", "hinted"), [(72, True), (71, False)])
+def test_a_hint_is_left_out_where_it_would_take_more_than_a_third(septets_max, hinted):
+    phone = Phone("1", septets_max=septets_max).type("x")
+    assert (phone.lines[0] == HINT["vi"]) is hinted
+    assert not phone.did.ends
+
+
 # -- going on after a dialogue was cut off
 
 
@@ -370,6 +383,12 @@ def test_a_dialogue_that_was_cut_off_can_be_gone_on_with():
     ]
     assert phone.type("1").did == asked
     assert phone.type("alo").runs == (FORWARD_ROUTE, ("84903123456", "alo"))
+
+
+def test_a_hint_is_gone_when_a_dialogue_is_gone_on_with():
+    phone = Phone("5", "2", "0903123456")
+    asked = phone.did
+    assert phone.type("").called_again().type("1").did == asked
 
 
 def test_a_dialogue_that_was_cut_off_can_be_begun_again():

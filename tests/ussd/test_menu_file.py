@@ -18,7 +18,7 @@ from tests.ussd.menus import (
     shipped_menu,
     shipped_table,
 )
-from ussd.menu import Ask, Choice, Place, Speaker
+from ussd.menu import Ask, Choice, Place, Show, Speaker
 from ussd.menu_file import PLACES, MenuError, build
 from ussd.screens import SCREEN_SEPTETS, Text
 
@@ -192,6 +192,7 @@ def test_a_question_fits_its_route(ask, row):
         ("screens/first/vi", 5, "screens.first.vi: must be a text"),
         ("screens/first/vi", "Chọn", "screens.first.vi: not in the GSM 7 bit alphabet: 'ọ'"),
         ("screens/first/vi", "{Day}", "screens.first.vi: has a brace that is no place such as"),
+        ("screens/first/vi", "Chon}", "screens.first.vi: has a brace that is no place such as"),
         ("screens/first/vi", "{year}", "screens.first.vi: there is no place 'year'; there are day"),
         ("screens/first/vi", "{day}", "screens.first.en: lacks the place 'day' that another"),
         ("screens/first/1/vi", "{day}", "screens.first.1.en: lacks the place 'day' that another"),
@@ -260,8 +261,10 @@ def test_fixed_arguments_must_fit_their_route(row, args):
 
 @pytest.mark.parametrize(
     ("ask", "row"),
-    [("code", ADD), ("text", ADD), ("numbers", YES), ("numbers", SHOW), ("code", LANGUAGE)]
-    + [("text", STAFF), ("number", STAFF), ("text", FORWARD), ("number", FORWARD)],
+    [
+        *[("code", ADD), ("text", ADD), ("numbers", YES), ("numbers", SHOW), ("code", LANGUAGE)],
+        *[("text", STAFF), ("number", STAFF), ("text", FORWARD), ("number", FORWARD)],
+    ],
     ids=lambda value: getattr(value, "name", value),
 )
 def test_a_question_must_ask_what_its_route_takes(ask, row):
@@ -315,7 +318,8 @@ def test_what_a_text_can_do_the_menu_must_do():
 
 def test_a_question_fits_on_one_page_below_its_hint():
     room = SCREEN_SEPTETS - len("So chua dung.\n")
-    assert build(changed(asking("numbers", "add"), "screens/question/vi", "x" * room), routes(ADD))
+    table = changed(asking("numbers", "add"), "screens/question/vi", "x" * room)
+    assert "question" in build(table, routes(ADD)).screens
     table = changed(asking("numbers", "add"), "screens/question/vi", "x" * (room + 1))
     assert problems_of(table, ADD) == [
         "screens.question.vi: may take 183 septets with a hint; a page holds 182"
@@ -324,7 +328,8 @@ def test_a_question_fits_on_one_page_below_its_hint():
 
 def test_a_title_fits_beside_any_choice():
     room = SCREEN_SEPTETS - len("Chua dung.\n\n1 Xem\n0 tiep")
-    assert build(changed(file(), "screens/first/en", "x" * room), routes(SHOW))
+    table = changed(file(), "screens/first/en", "x" * room)
+    assert "first" in build(table, routes(SHOW)).screens
     assert problems_of(changed(file(), "screens/first/en", "x" * (room + 1))) == [
         "screens.first.en: may take 183 septets with a hint, a choice, 0 and 9; a page holds 182"
     ]
@@ -397,7 +402,7 @@ def test_no_file_breaks_the_reader(path, junk):
         assert error.problems  # noqa: PT017  # Either is right; no other error is.
     else:
         who = Speaker("vi", {}, lambda route, words: None)
-        assert menu.begin((), who).text
+        assert isinstance(menu.begin((), who), Show)
 
 
 # -- what is shipped

@@ -93,6 +93,19 @@ def test_choices_that_do_not_fit_go_on_the_next_page():
     ]
 
 
+def test_a_page_takes_a_choice_only_if_all_of_it_fits():
+    items = ["1 aaaa", "2 bbbb", "3 cccc", "4 dddd"]
+    page = "T\n1 aaaa\n2 bbbb\n0 tiep"
+    assert choices_page("", "T", items, 0, ONWARD, len(page)) == Page(page, 2)
+    assert choices_page("", "T", items, 0, ONWARD, len(page) - 1) == Page("T\n1 aaaa\n0 tiep", 1)
+
+
+def test_a_later_page_keeps_the_way_back_whatever_it_costs():
+    items = ["1 aaaa", "2 bbbb", "3 cccc", "4 dddd"]
+    page = choices_page("", "T", items, 1, WAYS, len("2 bbbb\n3 cccc\n4 dddd"))
+    assert page == Page("2 bbbb\n0 tiep\n9 lui", 2)
+
+
 def test_a_page_of_exactly_the_room_is_not_parted():
     whole = "Title\n1 a\n2 b"
     assert choices_page("", "Title", ["1 a", "2 b"], 0, ONWARD, len(whole)) == Page(whole)

@@ -405,6 +405,17 @@ def test_what_the_store_did_not_keep_is_refused_with_its_copies_and_may_come_aga
     assert world.link.screens == ["Menu"]
 
 
+@pytest.mark.rule("SMPP-2")
+def test_what_was_refused_is_carried_out_when_it_comes_by_another_connection():
+    world = World("tata")
+    world.dial(info=0x1234)
+    world.hear(18, "1", info=0x1234)
+    world.commit(Unavailable("the disk"))
+    world.link.up = {2}
+    world.hear(18, "1", info=0x1234, connection=2)
+    assert [route for route, *_ in world.asked] == ["ussd.step"]
+
+
 def test_a_request_that_broke_ends_the_dialogue_politely(world):
     world.hear(1, "*1566#", info=0x2A00)
     world.commit(Answer("request.quarantined", text="Xin loi"))
@@ -427,6 +438,17 @@ def test_screens_wait_for_room_in_order(world):
     world.door.on_ready(world.link)
     world.door.on_ready(world.link)
     assert world.link.screens == ["Menu 0", "Menu 1", "Menu 2"]
+
+
+@pytest.mark.rule("SMPP-5")
+def test_a_screen_does_not_overtake_those_that_wait(world):
+    world.link.room = 0
+    world.dial()
+    world.link.room = 5  # There is room, and the link has not said so yet.
+    world.hear(18, "1", info=0x2A02)
+    world.commit(screen("Goi", step=2))
+    world.door.on_ready(world.link)
+    assert world.link.screens == ["Menu", "Goi"]
 
 
 @pytest.mark.rule("SMPP-5")
