@@ -25,6 +25,7 @@ from handlers import (
     invoices,
     lists,
     lookup,
+    mails,
     network,
     packages,
     payments,
@@ -115,9 +116,11 @@ CLOCK: Final = (  # what happens because its moment came
     Route("clock.package",          packages.look_after),
     Route("clock.call",             calls.supervise),
     Route("push.outcome",           pushes.outcome),
+    Route("mail.outcome",           mails.outcome),
     Route("events.published",       events.published),
     Route("daemon.start",           daemon.start),
     Route("daemon.reload",          daemon.reload),
+    Route("daemon.alive",           daemon.alive),
 )
 BOOKS: Final = (  # look-ups, invoices, the end of the day
     Route("lookup.try",             lookup.try_password),

@@ -27,6 +27,11 @@ def start(request: Request, tx: Tx) -> Reply:
     return Reply("daemon.started", data={"boots": boots})
 
 
+def alive(request: Request, tx: Tx) -> Reply:
+    """Change nothing: that it is answered proves that the writer commits."""
+    return Reply("daemon.alive")
+
+
 def reload(request: Request, tx: Tx) -> Reply:
     """Take note of the tariffs of a reload, by the same rule."""
     changed = _changed_tariffs(tx)

@@ -11,6 +11,7 @@ from telcod.rows import (
     INVOICE,
     PAYMENT,
     PAYMENT_OF,
+    SUBSCRIBER,
     SUBSCRIBER_DETAIL,
     Invoice,
     Payment,
@@ -38,7 +39,10 @@ def note_invoice(tx: Tx, payment: Payment) -> str:
         return ALREADY
     if payment.state != PaymentState.CLEARED:
         return NOT_CLEARED
+    owner = tx.get(SUBSCRIBER, payment.msisdn)
     detail = tx.get(SUBSCRIBER_DETAIL, payment.msisdn)
+    if owner is None or owner.life != payment.life:  # Somebody else lives there now (NUM-5).
+        return NO_ADDRESS
     if detail is None or not detail.name.strip() or not detail.address.strip():
         return NO_ADDRESS
     tx.put(

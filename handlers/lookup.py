@@ -1,7 +1,7 @@
 """Name, address and debt for who knows number and payment password; a lock after wrong ones.
 
-PAY-2: the password never comes this far: the edge compares it with its hash, and the request carries the
-verdict.  Whatever the reason, a refusal is the same.
+PAY-2: the password never comes this far.  The edge compares it with its hash, and the request
+carries the verdict; whatever the reason, a refusal is the same.
 """
 
 from typing import Final
@@ -9,13 +9,12 @@ from typing import Final
 from handlers.common import SHORT_CODE_EPAYMENT, tell, write_audit
 from telcod.billing.accounts import debt_account
 from telcod.billing.lists import on_net
-from telcod.billing.lookup import Checked, LookupLimits, decide_try, is_locked
+from telcod.billing.lookup import Checked, decide_try, is_locked
 from telcod.rows import ACCOUNT, LOOKUP_TRIES, SUBSCRIBER, SUBSCRIBER_DETAIL, LookupTries
 from telcod.tx import Tx
 from telcod.types import Reply, Request
 
 REFUSED: Final = "lookup.refused"
-LIMITS: Final = LookupLimits()
 
 
 def try_password(request: Request, tx: Tx) -> Reply:
@@ -29,7 +28,8 @@ def try_password(request: Request, tx: Tx) -> Reply:
     if subscriber is None or not on_net(subscriber):
         return Reply(REFUSED)
     before = tx.get(LOOKUP_TRIES, subscriber.msisdn)
-    tried = decide_try(subscriber.msisdn, verdict, before, tx.now_ms, LIMITS)
+    limits = tx.rules.limits.lookup
+    tried = decide_try(subscriber.msisdn, verdict, before, tx.now_ms, limits)
     if tried.tries != before:
         _remember(tx, before, tried.tries)
     if tried.locks:
@@ -41,8 +41,8 @@ def try_password(request: Request, tx: Tx) -> Reply:
             "lookup.locked",
             kind="notice",
             short_code=SHORT_CODE_EPAYMENT,
-            times=LIMITS.wrong_max,
-            minutes=LIMITS.locked_min,
+            times=limits.wrong_max,
+            minutes=limits.locked_min,
         )
     if not tried.shown:
         return Reply(REFUSED)

@@ -252,7 +252,10 @@ def _book(tx: Tx, day: int, one: Matched) -> int:
 
 
 def _stored(tx: Tx, day: int) -> list[Matched]:
-    rows = sorted(tx.group(GATEWAY_LINE, day).values(), key=lambda row: row.line)
+    # As they were found: the file's lines, then what it lacks, counted down from 0.
+    rows = sorted(
+        tx.group(GATEWAY_LINE, day).values(), key=lambda row: (row.line < 1, abs(row.line))
+    )
     return [
         Matched(
             row.line, row.payment, row.amount_vnd, row.cashier, Verdict(row.verdict), row.ours_vnd

@@ -6,6 +6,7 @@ unbind, close (CLI-1).
 """
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -34,10 +35,13 @@ from telcod.doors import Doors
 from telcod.engine import Batcher, BatchStats, Engine
 from telcod.errors import NotStarted, TelcodError
 from telcod.metrics import Metrics
+from telcod.mqtt.client import Mqtt
 from telcod.msisdn import Msisdn, NumberError
 from telcod.msisdn import parse as parse_number
+from telcod.ops import Ops
 from telcod.passwords import PasswordHashes
 from telcod.prompts import Prompts
+from telcod.reports import days_to_close
 from telcod.rows import TARIFF_SEEN, TOKEN, OutboxSms, Token
 from telcod.rulebook import RulesError, load_rules
 from telcod.scheduler import Scheduler
@@ -51,9 +55,10 @@ from telcod.smpp.sender import Sender
 from telcod.storage.readers import SqliteReader
 from telcod.storage.snapshot import back_up
 from telcod.storage.sqlite import SqliteStore
+from telcod.systemd import Systemd
 from telcod.types import Answer, Channel, Language, Request
 from telcod.vault import Vault
-from telcod.web.ports import BackupDone, LinkStatus, Status
+from telcod.web.ports import BackupDone, Status
 from telcod.web.server import WebLimits, WebServer, control_socket_path
 from telcod.web.shortcut import Shortcut
 
@@ -130,7 +135,6 @@ class Daemon:
         self.ready: Final = asyncio.Event()
         self._told: Final = told
         self._routes: Final = routes
-        self._started_s: Final = self.clock.monotonic_s()
         self._failed: TelcodError | None = None
         self._reload: Final = asyncio.Event()
         self._stop: asyncio.Event | None = None
@@ -140,6 +144,8 @@ class Daemon:
         self.gateway: Gateway
         self.engine: Engine
         self.reader: SqliteReader
+        self.ops: Final = Ops(self)
+        self.systemd: Final = Systemd(os.environ, pid=os.getpid())
         self.doors: Final = Doors(settings, self, self.clock, told, self.try_later)
         self.path: Final = self._database()
 
@@ -199,14 +205,20 @@ class Daemon:
 
     async def _serve(self, stop: asyncio.Event) -> None:
         scheduler = Scheduler(
-            self.reader, self.engine, self.clock, self.guard, lambda: self.rules.limits.texts
+            self.reader,
+            self.engine,
+            self.clock,
+            self.guard,
+            lambda: self.rules.limits.texts,
+            closings=lambda most: days_to_close(self.reader, most=most),
         )
         async with asyncio.TaskGroup() as group:
             web = group.create_task(self.web.run(), name="http")
             work = [
                 group.create_task(scheduler.run(), name="scheduler"),
                 group.create_task(self._reload_when_asked(), name="reload"),
-                group.create_task(self._gauge(), name="gauges"),
+                group.create_task(self.ops.run(), name="gauges"),
+                group.create_task(self.systemd.keep(self.submit, self._in_a_word), name="systemd"),
             ]
             links = group.create_task(self.gateway.run(self.reader), name="smpp")
             doors = group.create_task(
@@ -217,8 +229,11 @@ class Daemon:
                 group.create_task(self.agi.run(), name="fastagi")
                 self._told(f"FastAGI listens on {self.agi.host}:{self.agi.port}")
             self.ready.set()
+            self.systemd.ready(self._in_a_word())
             await stop.wait()
+            self.systemd.stopping()
             self._told("telcod is stopping")
+            self.ops.stop()
             for task in work:
                 task.cancel()
             if self.agi is not None:
@@ -243,7 +258,7 @@ class Daemon:
 
     async def submit(self, request: Request) -> Answer:
         """See `Engine.submit`."""
-        return await self.engine.submit(request)
+        return await self.ops.counted(request, self.engine.submit)
 
     def health(self) -> list[str]:
         """Why the daemon is not alive; nothing when it is."""
@@ -260,27 +275,16 @@ class Daemon:
 
     async def status(self) -> Status:
         """How the daemon stands."""
-        links = [
-            LinkStatus(
-                name=link.name,
-                host=link.settings.host,
-                port=link.settings.port,
-                short_codes=link.short_codes,
-                bound=link.bound,
-                last_error=link.last_error,
-                outstanding=sum(connection.outstanding for connection in link.state.connections),
-            )
-            for link in self.gateway.links
-        ]
-        return Status(
-            version=__version__,
-            uptime_s=int(self.clock.monotonic_s() - self._started_s),
-            links=tuple(links),
-            queue_requests=self.engine.waiting,
-            outbox_pending=await self.reader.count_pending(),
-            commit_ms=self.engine.commit_ms,
-            clock_jumped=self.guard.jumped,
-        )
+        return await self.ops.status()
+
+    @property
+    def mqtt(self) -> Mqtt | None:
+        """What keeps the broker, if there is one."""
+        return self.doors.mqtt
+
+    def _in_a_word(self) -> str:
+        """How it stands, as `systemctl status` shows it."""
+        return "; ".join(self.ready_lacks()) or "ready"
 
     async def tokens(self) -> Sequence[Token]:
         """All bearer tokens, by hash."""
@@ -451,13 +455,6 @@ class Daemon:
         self._failed = error
         if self._stop is not None:
             self._stop.set()
-
-    async def _gauge(self) -> None:
-        while True:
-            await asyncio.sleep(1.0)
-            self.metrics.queue_requests.set(self.engine.waiting)
-            self.metrics.outbox_pending_texts.set(self.gateway.sender.in_memory)
-            self.metrics.clock_jumped.set(int(self.guard.jumped))
 
     async def _reload_when_asked(self) -> None:
         while True:

@@ -101,6 +101,8 @@ class Dispatcher:
         self._tables: Final = tables
         self._old_prefixes: Final = old_prefixes
         self.short_codes: Final = tuple(tables)
+        self.secret_codes: Final = tuple(code for code in tables if self._takes_secrets(code))
+        """Short codes whose texts may hold a password."""
 
     @classmethod
     def build(
@@ -233,24 +235,29 @@ def _password(route: Route, text: str, codes: Sequence[str]) -> Parsed:
 def _match(
     table: Mapping[str, _Keyword], words: Sequence[str]
 ) -> tuple[_Keyword | None, list[str]]:
-    # The plain case first: the first word is a keyword, and no longer run can be.
     tokens = _tokens(words)
     squeezed, found, used = "", None, 0
-    for count, token in enumerate(tokens[:KEYWORD_WORDS_MAX], start=1):
+    for count, (token, _) in enumerate(tokens[:KEYWORD_WORDS_MAX], start=1):
         squeezed += token
         keyword = table.get(squeezed)
         if keyword is not None:
             found, used = keyword, count
-    return found, tokens[used:]
+    if used >= len(tokens):
+        return found, []
+    # A word is cut for the keyword only: what comes after it stays as it was typed (`NHAN AB12`).
+    rest, at = tokens[used]
+    is_half = used > 0 and tokens[used - 1][1] == at
+    return found, [rest if is_half else words[at], *(word for word in words[at + 1 :] if word)]
 
 
-def _tokens(words: Sequence[str]) -> list[str]:
-    tokens: list[str] = []
+def _tokens(words: Sequence[str]) -> list[tuple[str, int]]:
+    """The words, the first of them cut where letters meet digits; each with its word's place."""
+    tokens: list[tuple[str, int]] = []
     for at, word in enumerate(words):
         if at < KEYWORD_WORDS_MAX and not word.isalpha() and (glued := _GLUED.fullmatch(word)):
-            tokens += glued.groups()
+            tokens += ((half, at) for half in glued.groups())
         elif word:
-            tokens.append(word)
+            tokens.append((word, at))
     return tokens
 
 

@@ -30,6 +30,7 @@ from telcod.web.ports import Backend
 from ussd.push import Pusher, PushGateway
 from ussd.push_http import HttpPushGateway
 from ussd.smpp import SmppDoor
+from ussd.smpp_profile import ProfileError as SmppProfileError
 from ussd.smpp_push import SmppPush
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Profiles:
             self.smpp = ussd.smpp_files.load_profiles(
                 shipped_config_dir() / "ussd" / SMPP, folder / SMPP
             )
-        except ussd.smpp_files.ProfileError as error:
+        except SmppProfileError as error:
             problems += [Problem(str(folder / SMPP), "", reason) for reason in error.problems]
         if not problems:
             problems += [

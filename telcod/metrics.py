@@ -12,10 +12,15 @@ from typing import Final, NamedTuple
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.process_collector import ProcessCollector
 
+from telcod.types import Channel
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 BATCH_SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 350, 512)
+
+SERVICES: Final = ("package", "voice", "sms")
+"""What money is earned by, as the names of the revenue accounts have it."""
 
 
 class TextResult(StrEnum):
@@ -65,23 +70,35 @@ _LINK: Final = ("link",)
 
 _ROWS: Final = (
     Row(_C, "telcod_texts_received", "Texts received, by what became of them.", ("result",)),
+    Row(_H, "telcod_text_seconds", "From a text to its response, after COMMIT.", (), SECONDS),
     Row(_C, "telcod_replies", "Replies committed to the outbox."),
     Row(_C, "telcod_redeliveries", "Texts known to be a redelivery by the SMSC."),
-    Row(_C, "telcod_requests", "Requests answered, by the door they came by.", ("channel",)),
-    Row(_C, "telcod_refusals", "Requests that the rules refused, by outcome.", ("outcome",)),
-    Row(_C, "telcod_overloads", "Requests not taken because too many were waiting."),
+    Row(_C, "telcod_requests", "Requests but for texts, by the door they came by.", ("channel",)),
+    Row(_C, "telcod_overloads", "Such requests not taken because too many were waiting."),
     Row(_C, "telcod_quarantined", "Requests set aside because their handler failed."),
     Row(_G, "telcod_engine_queue_requests", "Requests that wait for the writer."),
     Row(_H, "telcod_engine_batch_requests", "Requests in one commit.", (), BATCH_SIZES),
     Row(_H, "telcod_engine_commit_seconds", "From taking a batch to its commit.", (), SECONDS),
     Row(_G, "telcod_outbox_pending_texts", "Texts committed and not yet sent."),
     Row(_G, "telcod_outbox_oldest_seconds", "Age of the oldest text not yet sent."),
+    Row(_G, "telcod_waiting_pushes", "USSD pushes committed and not yet brought."),
+    Row(_G, "telcod_waiting_mails", "E-mails committed and not yet sent."),
+    Row(_G, "telcod_open_calls", "Calls that are supervised now."),
+    Row(_G, "telcod_open_sessions", "USSD dialogues touched in the last three minutes."),
+    Row(_G, "telcod_open_payments", "Payments on their way, not at an end."),
+    Row(_G, "telcod_open_cases", "Payments that a person must look at."),
+    Row(_G, "telcod_earned_vnd", "What the revenue accounts hold, by service.", ("service",)),
     Row(_G, "telcod_link_bound", "Whether a link is bound (1) or not (0).", _LINK),
     Row(_C, "telcod_link_reconnects", "Attempts to connect a link after the first.", _LINK),
     Row(_C, "telcod_link_malformed_pdus", "PDUs received that made no sense.", _LINK),
     Row(_C, "telcod_submits", "Texts sent, by what became of them.", ("link", "result")),
     Row(_H, "telcod_http_seconds", "From a request to its response.", ("status",), SECONDS),
+    Row(_G, "telcod_broker_connected", "Whether the MQTT broker is there (1) or not.", ("broker",)),
+    Row(_G, "telcod_broker_behind_events", "Events that the broker has not taken.", ("broker",)),
+    Row(_G, "telcod_books_bytes", "Size of the database with its log."),
+    Row(_G, "telcod_disk_free_bytes", "Room left where the database is."),
     Row(_G, "telcod_clock_jumped", "1 while a wall clock that jumped awaits a person."),
+    Row(_G, "telcod_ready", "1 while telcod can serve: what `/readyz` says."),
 )
 
 METRICS: Final = MappingProxyType({row.name: row for row in _ROWS})
@@ -96,20 +113,30 @@ class LinkMetrics(NamedTuple):
     submits: dict[SubmitResult, Counter]
 
 
+class BrokerMetrics(NamedTuple):
+    """The numbers of the broker; without one they are not on the page."""
+
+    connected: Gauge
+    behind_events: Gauge
+
+
 class Metrics:
     """All numbers of one daemon.  Methods may be called from any thread."""
 
     def __init__(self, *, process: bool = True) -> None:
         """`process` adds memory, CPU and open files of the process, where the system tells them."""
         self.registry: Final = CollectorRegistry(auto_describe=True)
+        self._counters: Final[dict[str, Counter]] = {}
+        self._histograms: Final[dict[str, Histogram]] = {}
         if process:
             ProcessCollector(registry=self.registry)
         texts = self._counter("telcod_texts_received")
         self.texts_received: Final = {result: texts.labels(result.value) for result in TextResult}
+        self.text_seconds: Final = self._histogram("telcod_text_seconds")
         self.replies: Final = self._counter("telcod_replies")
         self.redeliveries: Final = self._counter("telcod_redeliveries")
-        self.requests: Final = self._counter("telcod_requests")
-        self.refusals: Final = self._counter("telcod_refusals")
+        requests = self._counter("telcod_requests")
+        self.requests: Final = {channel: requests.labels(channel.value) for channel in Channel}
         self.overloads: Final = self._counter("telcod_overloads")
         self.quarantined: Final = self._counter("telcod_quarantined")
         self.queue_requests: Final = self._gauge("telcod_engine_queue_requests")
@@ -117,12 +144,25 @@ class Metrics:
         self.commit_seconds: Final = self._histogram("telcod_engine_commit_seconds")
         self.outbox_pending_texts: Final = self._gauge("telcod_outbox_pending_texts")
         self.outbox_oldest_seconds: Final = self._gauge("telcod_outbox_oldest_seconds")
+        self.waiting_pushes: Final = self._gauge("telcod_waiting_pushes")
+        self.waiting_mails: Final = self._gauge("telcod_waiting_mails")
+        self.open_calls: Final = self._gauge("telcod_open_calls")
+        self.open_sessions: Final = self._gauge("telcod_open_sessions")
+        self.open_payments: Final = self._gauge("telcod_open_payments")
+        self.open_cases: Final = self._gauge("telcod_open_cases")
+        earned = self._gauge("telcod_earned_vnd")
+        self.earned_vnd: Final = {service: earned.labels(service) for service in SERVICES}
         self.http_seconds: Final = self._histogram("telcod_http_seconds")
+        self.books_bytes: Final = self._gauge("telcod_books_bytes")
+        self.disk_free_bytes: Final = self._gauge("telcod_disk_free_bytes")
         self.clock_jumped: Final = self._gauge("telcod_clock_jumped")
+        self.ready: Final = self._gauge("telcod_ready")
         self._bound: Final = self._gauge("telcod_link_bound")
         self._reconnects: Final = self._counter("telcod_link_reconnects")
         self._malformed: Final = self._counter("telcod_link_malformed_pdus")
         self._submits: Final = self._counter("telcod_submits")
+        self._connected: Final = self._gauge("telcod_broker_connected")
+        self._behind: Final = self._gauge("telcod_broker_behind_events")
 
     def link(self, name: str) -> LinkMetrics:
         """The numbers of a configured link; each starts at 0, so that its absence is seen."""
@@ -132,6 +172,25 @@ class Metrics:
             malformed=self._malformed.labels(name),
             submits={result: self._submits.labels(name, result.value) for result in SubmitResult},
         )
+
+    def broker(self, address: str) -> BrokerMetrics:
+        """The numbers of the configured broker."""
+        return BrokerMetrics(self._connected.labels(address), self._behind.labels(address))
+
+    def counts(self, name: str) -> tuple[int, ...]:
+        """How often a histogram saw at most each of its bounds, and last, how often at all."""
+        bounds = len(METRICS[name].buckets) + 1
+        total = [0] * bounds
+        [family] = self._histograms[name].collect()
+        buckets = [sample for sample in family.samples if sample.name.endswith("_bucket")]
+        for at, sample in enumerate(buckets):
+            total[at % bounds] += int(sample.value)
+        return tuple(total)
+
+    def total(self, name: str) -> int:
+        """A counter since the start, all its labels together."""
+        [family] = self._counters[name].collect()
+        return sum(int(each.value) for each in family.samples if each.name.endswith("_total"))
 
     def batch_committed(self, *, requests: int, commit_s: float, quarantined: int) -> None:
         """Count one commit of the engine."""
@@ -146,7 +205,9 @@ class Metrics:
 
     def _counter(self, name: str) -> Counter:
         row = METRICS[name]
-        return Counter(row.name, row.sentence, row.labels, registry=self.registry)
+        made = Counter(row.name, row.sentence, row.labels, registry=self.registry)
+        self._counters[name] = made
+        return made
 
     def _gauge(self, name: str) -> Gauge:
         row = METRICS[name]
@@ -154,6 +215,8 @@ class Metrics:
 
     def _histogram(self, name: str) -> Histogram:
         row = METRICS[name]
-        return Histogram(
+        made = Histogram(
             row.name, row.sentence, row.labels, registry=self.registry, buckets=row.buckets
         )
+        self._histograms[name] = made
+        return made

@@ -103,6 +103,9 @@ class Store(Protocol):
     def pending_pushes(self, *, after: int, most: int) -> list[Any]:
         """USSD pushes that no gateway has taken yet, by number above `after`."""
 
+    def pending_mails(self, *, now_ms: int, most: int) -> list[Any]:
+        """E-mails whose moment to be tried has come, the longest due first."""
+
     def prune(self, *, before_ms: int, parts_before_ms: int, most: int) -> int:
         """Inside a transaction: remove old texts, long done, and parts that waited in vain;
         pushes that are done, events that were told, dialogues that are over; how many rows went.

@@ -666,6 +666,35 @@ class OutboxMail(Row, frozen=True):
     done_at: int
 
 
+class LoginCode(Row, frozen=True):
+    """How a subscriber logs in on web and app (SELF-1).  One row for life.
+
+    `hash` is a keyed hash of the code that is good until `expires_at` (empty: none), `tries` the
+    wrong ones typed for it, `asked` when codes were sent lately; `sessions` the hashes of the
+    sessions that may still be open, comma-separated, oldest first.
+    """
+
+    msisdn: int
+    life: int
+    hash: str
+    expires_at: int
+    tries: int
+    asked: str
+    sessions: str
+
+
+class SelfSession(Row, frozen=True):
+    """A subscriber who is logged in, by the SHA-256 of his token; `acts` counts what he did."""
+
+    hash: str
+    msisdn: int
+    life: int
+    channel: str
+    started_at: int
+    touched_at: int
+    acts: int
+
+
 class SmscConnection(Row, frozen=True):
     """Redelivery evidence: answers up to `confirmed_seq` were written to a connection that stayed
     up (DESIGN 4).
@@ -828,6 +857,9 @@ DAY_CLOSE: Final = Table("day_close", DayClose, ("day",), index=40)
 SETTLEMENT: Final = Table("settlement", Settlement, ("id",), index=41)
 OUTBOX_MAIL: Final = Table("outbox_mail", OutboxMail, ("seq",), index=42, log=True)
 
+LOGIN_CODE: Final = Table("login_code", LoginCode, ("msisdn",), index=43)
+SELF_SESSION: Final = Table("self_session", SelfSession, ("hash",), index=44)
+
 # The same rows, read by the number that is listed rather than by the list's owner (NUM-5).
 LIST_ENTRY_BY_NUMBER: Final = Table(
     "list_entry", ListEntry, ("owner", "number"), index=LIST_ENTRY.index, group="number"
@@ -877,5 +909,7 @@ TABLES: Final[tuple[Table[Any], ...]] = (
     DAY_CLOSE,
     SETTLEMENT,
     OUTBOX_MAIL,
+    LOGIN_CODE,
+    SELF_SESSION,
 )
 LOGS: Final = tuple(table for table in TABLES if table.log)

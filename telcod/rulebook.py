@@ -17,6 +17,7 @@ import msgspec
 import handlers
 from telcod.billing.calls import CallLimits
 from telcod.billing.lists import ListLimits
+from telcod.billing.lookup import LookupLimits
 from telcod.billing.packages import PackageLimits
 from telcod.billing.payments import PaymentLimits
 from telcod.billing.risk import RiskRule, RiskRules, rule_problems
@@ -41,6 +42,7 @@ SECTIONS: Final[tuple[tuple[str, type[msgspec.Struct]], ...]] = (
     ("calls", CallLimits),
     ("ussd", UssdLimits),
     ("notices", NoticeLimits),
+    ("lookup", LookupLimits),
     ("payments", PaymentLimits),
 )
 

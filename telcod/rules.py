@@ -12,6 +12,7 @@ import msgspec
 
 from telcod.billing.calls import CallLimits
 from telcod.billing.lists import ListLimits
+from telcod.billing.lookup import LookupLimits
 from telcod.billing.packages import PackageLimits
 from telcod.billing.payments import PaymentLimits
 from telcod.billing.risk import RiskRules
@@ -61,6 +62,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     calls: CallLimits = CallLimits()
     ussd: UssdLimits = UssdLimits()
     notices: NoticeLimits = NoticeLimits()
+    lookup: LookupLimits = LookupLimits()
     payments: PaymentLimits = PaymentLimits()
 
 

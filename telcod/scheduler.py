@@ -24,9 +24,13 @@ DUE_SLICE: Final = 1_000
 SET_ASIDE_MS: Final = HOUR_MS
 """How long what broke its rules is left alone: it's in quarantine, for a person."""
 TICK_S: Final = 1.0
+CLOSE_EVERY_MS: Final = 5 * MINUTE_MS
+CLOSED_AT_ONCE_MAX: Final = 10
 PRUNE_SLICES_PER_TICK: Final = 20
 
 _Asked = tuple[str, int, tuple[str, ...]]
+Closings = Callable[[int], Awaitable[list[int]]]
+"""The days, at most so many, that may be closed by now."""
 _Due = Callable[[int, int], Awaitable[list[Request]]]
 
 _log = structlog.get_logger("telcod.scheduler")
@@ -62,12 +66,16 @@ class Scheduler:
         clock: Clock,
         guard: ClockGuard,
         texts: Callable[[], TextLimits],
+        *,
+        closings: Closings | None = None,
     ) -> None:
         self._reader: Final = reader
         self._writer: Final = writer
         self._clock: Final = clock
         self._guard: Final = guard
         self._texts: Final = texts
+        self._closings: Final = closings
+        self._close_at_ms = clock.wall_ms()
         self._prune_at_ms = clock.wall_ms() + MINUTE_MS
         self._pruned = 0
         # By what is asked of whom (route, sender, arguments): until when.
@@ -102,6 +110,8 @@ class Scheduler:
         done = await self._renewals()
         if self._clock.wall_ms() >= self._prune_at_ms:
             await self._prune()
+        if self._closings is not None and self._clock.wall_ms() >= self._close_at_ms:
+            await self._close_days(self._closings)
         return done
 
     async def supervise(self) -> int:
@@ -138,6 +148,12 @@ class Scheduler:
             done += carried_out
             if len(requests) < DUE_SLICE or not carried_out:
                 return done
+
+    async def _close_days(self, closings: Closings) -> None:
+        """Close the days whose files were reconciled (PAY-12); what is missing is tried again."""
+        days = await closings(CLOSED_AT_ONCE_MAX)
+        await self._all([_by_clock("day.close", 0, str(day)) for day in days])
+        self._close_at_ms = self._clock.wall_ms() + CLOSE_EVERY_MS
 
     async def _prune(self) -> None:
         """Remove what is old, slice by slice; the next tick goes on with what is left."""

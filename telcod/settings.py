@@ -42,6 +42,7 @@ from telcod.smpp.timers import Timers
 FILE_NAME: Final = "telcod.toml"
 PREFIX: Final = "TELCOD_"
 SECRET_BYTES_MAX: Final = 64 * 1024
+WEBHOOK_SECRETS_MAX: Final = 8  # each is tried on every notification
 
 _Port = Annotated[int, Meta(ge=0, le=65_535)]
 _Host = Annotated[str, Meta(min_length=1, max_length=253)]
@@ -194,7 +195,7 @@ class EpaySettings(_Table, frozen=True, kw_only=True):
 
     gateway_url: Annotated[str, Meta(min_length=1)]
     gateway_secret: Secret
-    webhook_secrets: Annotated[tuple[Secret, ...], Meta(min_length=1, max_length=8)]
+    webhook_secrets: tuple[Secret, ...]
     site_url: str = ""
     connect_s: Annotated[float, Meta(ge=0.05, le=60)] = 5.0
     answer_s: Annotated[float, Meta(ge=0.05, le=60)] = 10.0
@@ -208,6 +209,8 @@ class EpaySettings(_Table, frozen=True, kw_only=True):
         for name, url in (("gateway_url", self.gateway_url), ("site_url", self.site_url)):
             if url and not is_page(url):
                 raise ValueError(f"{name} must be an http or https address with a host")
+        if not 1 <= len(self.webhook_secrets) <= WEBHOOK_SECRETS_MAX:
+            raise ValueError(f"webhook_secrets must be 1 to {WEBHOOK_SECRETS_MAX}")
         for secret in self.webhook_secrets:
             try:
                 secret_bytes(secret.reveal())

@@ -144,8 +144,12 @@ class PaymentDoors:
     def void(self, payment_id, fate="done"):
         return self._ask("voided", payment_id, fate)
 
+    def due_request(self, payment_id):
+        return Request("payment.due", args=(payment_id,), channel=Channel.CLOCK)
+
     def due(self, payment_id):
-        return self._ask("due", payment_id)
+        (result,) = self.run(self.due_request(payment_id))
+        return result
 
     def refuse(self, payment_id, code="closed"):
         return self._ask("refused", payment_id, code)

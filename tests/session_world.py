@@ -77,6 +77,10 @@ class SessionWorld(TextWorld):
         """Somebody answers a push, by default the last one."""
         return self.step(f"{PUSHED}{seq or self.push().seq}", msisdn, key, step=step, code="")
 
+    def answer_request(self, session, msisdn, key, *, step=1):
+        """What was pressed, as the gateway says it."""
+        return said(session, msisdn, key, step=step, code="")
+
     # -- looking
 
     def events(self):

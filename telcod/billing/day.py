@@ -43,7 +43,7 @@ class Cleared(NamedTuple):
 
 
 class DayBooks(NamedTuple):
-    """All of a day that must agree; `opening_vnd`: in transit at the last close, None without one."""
+    """All of a day that must agree; `opening_vnd`: in transit at the last close, if any."""
 
     cashiers: Mapping[str, Cashier]
     transits: Mapping[int, Transit]

@@ -1,4 +1,4 @@
-"""`telcod db`: check, backup, migrate (CLI-6)."""
+"""`telcod db`: check, backup, restore, migrate (CLI-6)."""
 
 import contextlib
 from pathlib import Path
@@ -8,6 +8,7 @@ import click
 from telcod.cli.books import open_books
 from telcod.cli.edge import Context
 from telcod.cli.options import common
+from telcod.cli.show import when
 from telcod.errors import EXIT_NOT_FINE, NotStarted
 from telcod.rulebook import load_rules
 from telcod.storage.snapshot import open_snapshot
@@ -53,6 +54,31 @@ def backup(context: Context, file: Path) -> None:
     with open_books(context.settings()) as books:
         size_bytes = books.back_up(file.absolute())
     click.echo(f"{file} holds the books, {size_bytes:,} bytes, checked.")
+
+
+@group.command("restore")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@common
+@click.pass_obj
+def restore(context: Context, file: Path) -> None:
+    """Put the backup FILE where the configuration has its books, if there are none.
+
+    The copy is brought to the present schema and proved before it bears the name; FILE stays as it
+    is.
+    """
+    from telcod.storage.restore import restore_books  # noqa: PLC0415
+
+    settings = context.settings()
+    path = _path(context)
+    tariffs = load_rules(settings).tariffs
+    restored = restore_books(file, path, tariffs)
+    click.echo(f"{path} holds the books of {when(restored.commit_ms)}, checked.")
+    if settings.security.secret is None and not path.with_name(f"{path.name}.key").exists():
+        click.echo(
+            f"{path.name}.key is not beside it: put the old installation's there before the start. "
+            "Without it, parts of long texts that were waiting can't be read.",
+            err=True,
+        )
 
 
 @group.command("migrate")

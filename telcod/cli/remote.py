@@ -1,7 +1,7 @@
 """The books of a running daemon, over its control socket."""
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self
@@ -20,6 +20,7 @@ from telcod.errors import (
     TelcodError,
     Unavailable,
 )
+from telcod.smpp.trace import TraceLine
 from telcod.web.staff_requests import Refused
 
 PROBE_WAIT_S: Final = 2.0
@@ -30,6 +31,9 @@ Data = Mapping[str, Any]
 _ERRORS: Final[Mapping[str, type[TelcodError]]] = MappingProxyType(
     {"overloaded": Overloaded, "unavailable": Unavailable, "key_reused": KeyReused}
 )
+
+
+_decode_line: Final = msgspec.json.Decoder(TraceLine).decode
 
 
 class RemoteBooks:
@@ -103,6 +107,36 @@ class RemoteBooks:
     def status(self) -> Data:
         """How the daemon is."""
         return self._call("GET", "/admin/v1/status")
+
+    def pulse(self) -> Data:
+        """Counts since its start."""
+        return self._call("GET", "/admin/v1/pulse")
+
+    def trace(
+        self, link: str, *, seconds: int | None, pdus: int | None
+    ) -> Generator[TraceLine, None, None]:
+        """What passes over a link from now on, as it comes.
+
+        Raises:
+            Refused: There is no such link.
+            Unavailable: The daemon went away.
+        """
+        asked = {"seconds": seconds, "pdus": pdus}
+        params = {name: number for name, number in asked.items() if number is not None}
+        path = f"/admin/v1/links/{_segment(link)}/trace"
+        timeout = httpx.Timeout(WAIT_S, read=None)  # a quiet link says nothing for hours
+        try:
+            with self._client.stream("GET", path, params=params, timeout=timeout) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _error_of(response)
+                for line in response.iter_lines():
+                    yield _decode_line(line)
+        except httpx.HTTPError as error:
+            raise Unavailable(
+                f"telcod went away while it was traced ({type(error).__name__})",
+                what_to_do="What came until then is in the file.",
+            ) from error
 
     def confirm_clock(self) -> bool:
         """A person says that the wall clock is right; whether it had jumped."""

@@ -1,9 +1,9 @@
-"""The tree of commands (CLI-1…7)."""
+"""The tree of commands (CLI-1…8)."""
 
 import click
 
 from telcod import __version__
-from telcod.cli import db, running, setup, subscribers, tokens
+from telcod.cli import db, reports, running, setup, status, subscribers, tokens, top, trace
 from telcod.cli.edge import Context, Edge
 from telcod.cli.options import common
 
@@ -26,12 +26,15 @@ def telcod(ctx: click.Context) -> None:
 for command in (
     running.run,
     running.demo,
-    running.status,
+    status.status,
+    top.top,
+    trace.trace,
     running.confirm_clock,
     setup.init,
     setup.check,
     subscribers.group,
     db.group,
     tokens.group,
+    *reports.COMMANDS,
 ):
     telcod.add_command(command)

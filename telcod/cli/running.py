@@ -1,14 +1,12 @@
-"""`telcod run`, `telcod demo`, and asking the daemon that runs how it is (CLI-1, CLI-2)."""
+"""`telcod run`, `telcod demo`, `telcod confirm-clock` (CLI-1, CLI-2)."""
 
 from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
-from rich.table import Table
 
 from telcod.cli.edge import Context
 from telcod.cli.options import common
-from telcod.cli.show import console, when
 from telcod.errors import EXIT_NOT_FINE, Unavailable
 
 if TYPE_CHECKING:
@@ -60,42 +58,12 @@ def demo(port: int, *, open_page: bool, check_only: bool) -> None:
         raise click.exceptions.Exit(EXIT_NOT_FINE)
 
 
-@click.command()
-@common
-@click.pass_obj
-def status(context: Context) -> None:
-    """Show how the running daemon is; exit code 1 if a link is not bound."""
-    remote = _remote(context)
-    try:
-        data = remote.status()
-    finally:
-        remote.close()
-    screen = console()
-    screen.print(
-        f"telcod {data['version']}, up {data['uptime_s']} s, last commit {when(data['commit_ms'])}"
-    )
-    waiting = f"{data['queue_requests']} requests wait, {data['outbox_pending']} texts to be sent"
-    screen.print(waiting)
-    table = Table("link", "address", "short codes", "state", "unanswered")
-    for link in data["links"]:
-        state = "bound" if link["bound"] else f"not bound {link['last_error']}".strip()
-        address = f"{link['host']}:{link['port']}"
-        codes = " ".join(link["short_codes"])
-        table.add_row(link["name"], address, codes, state, str(link["outstanding"]))
-    if data["links"]:
-        screen.print(table)
-    if data["clock_jumped"]:
-        screen.print("The clock jumped: renewals wait until `telcod confirm-clock`.")
-    if data["clock_jumped"] or not all(link["bound"] for link in data["links"]):
-        raise click.exceptions.Exit(1)
-
-
 @click.command("confirm-clock")
 @common
 @click.pass_obj
 def confirm_clock(context: Context) -> None:
     """Say that the machine's clock is right after it jumped: renewals go on."""
-    remote = _remote(context)
+    remote = running_daemon(context)
     try:
         had_jumped = remote.confirm_clock()
     finally:
@@ -103,7 +71,12 @@ def confirm_clock(context: Context) -> None:
     click.echo("Confirmed: what happens by the clock goes on." if had_jumped else "It was fine.")
 
 
-def _remote(context: Context) -> "RemoteBooks":
+def running_daemon(context: Context) -> "RemoteBooks":
+    """The daemon of this configuration, over its control socket.
+
+    Raises:
+        Unavailable: None answers.
+    """
     from telcod.cli.remote import RemoteBooks  # noqa: PLC0415
     from telcod.web.sockets import control_socket_path  # noqa: PLC0415
 

@@ -82,3 +82,25 @@ def _package(package: Data | None) -> str:
             return f"{kind}, without money since {when(package['failed_since'])}"
         case status:
             return f"{kind}, {status}"
+
+
+def span(seconds: int) -> str:
+    """`3 d 4 h`, `4 h 12 min`, `12 min 5 s`, `5 s`."""
+    minutes, rest_s = divmod(seconds, 60)
+    hours, rest_min = divmod(minutes, 60)
+    days, rest_h = divmod(hours, 24)
+    if days:
+        return f"{days} d {rest_h} h"
+    if hours:
+        return f"{hours} h {rest_min} min"
+    return f"{minutes} min {rest_s} s" if minutes else f"{rest_s} s"
+
+
+def volume(size_bytes: int) -> str:
+    """`812 kB`, `4.3 GB`."""
+    size: float = size_bytes
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1_000:
+            return f"{size:.0f} {unit}" if unit in {"B", "kB"} else f"{size:.1f} {unit}"
+        size /= 1_000
+    return f"{size:.1f} TB"

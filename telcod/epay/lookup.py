@@ -19,7 +19,7 @@ from telcod.msisdn import Msisdn, NumberError
 from telcod.passwords import LANES, MEMORY_KIB, PASSES
 from telcod.types import Answer, Channel, Request
 
-WAITING_MAX: Final = 200
+WAITING_MAX: Final = 100
 """More than these wait some seconds: they are told to come again."""
 PASSWORD_CHARS_MAX: Final = 64
 SHOWN: Final = "lookup.shown"

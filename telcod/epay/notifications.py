@@ -6,6 +6,7 @@ time; the same id with something else in it is refused.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -153,6 +154,7 @@ def routes(
 _HEADERS: Final = ("id", "timestamp", "signature")
 
 
+@dataclass
 class _SignedOperation(Operation):
     """Its body is read raw, so the framework cannot know what it is."""
 

@@ -7,10 +7,10 @@ lost connection is made again with growing pauses and some chance in them.
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -27,7 +27,9 @@ from telcod.types import Answer, Request
 
 ONLINE: Final = b"online"
 OFFLINE: Final = b"offline"
-DRAIN_S: Final = 3.0
+DRAIN_S: Final = 1.2
+"""With the good-bye less than what the daemon waits for us."""
+GOOD_BYE_S: Final = 0.5
 STOOD_S: Final = 10.0
 """A connection that lasted so long was a good one: the next pause is a short one again."""
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
@@ -270,17 +272,18 @@ class Mqtt:
     async def _end(self, wire: Wire, requests: Requests, telling: list[asyncio.Task[None]]) -> None:
         """Finish what was begun, within `DRAIN_S`, and say that we go."""
         self._wire = None
-        try:
-            async with asyncio.timeout(DRAIN_S):
-                await requests.drain()
-                if self._events is not None:
-                    self._events.close()
-                    await asyncio.wait(telling)
-                    await self._events.save()
-                await wire.send(f"{self.settings.topics}status", OFFLINE, retain=True)
-        except TimeoutError:
-            _log.warning("broker.left_late", where=self.where)
+        if not await _within(DRAIN_S, self._finish(requests, telling)):
+            _log.warning("broker.left_early", where=self.where)
+        status = wire.send(f"{self.settings.topics}status", OFFLINE, retain=True)
+        await asyncio.wait([status], timeout=GOOD_BYE_S)
         _log.info("broker.left", where=self.where)
+
+    async def _finish(self, requests: Requests, telling: list[asyncio.Task[None]]) -> None:
+        await requests.drain()
+        if self._events is not None:
+            self._events.close()
+            await asyncio.wait(telling)
+            await self._events.save()
 
     # -- between connections
 
@@ -301,11 +304,17 @@ class Mqtt:
     async def _pause(self, failures: int) -> None:
         settings = self.settings
         longest = min(settings.reconnect_max_s, settings.reconnect_min_s * 2 ** min(failures, 20))
-        try:
-            async with asyncio.timeout(longest * self._rng.uniform(0.5, 1.0)):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
+        await _within(longest * self._rng.uniform(0.5, 1.0), self._stopping.wait())
+
+
+async def _within(wait_s: float, work: Coroutine[Any, Any, object]) -> bool:
+    """Whether something was finished in so many seconds; if not, it is left."""
+    try:
+        async with asyncio.timeout(wait_s):
+            await work
+    except TimeoutError:
+        return False
+    return True
 
 
 async def _opened(wire: Wire) -> Exception | None:

@@ -29,7 +29,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from telcod.mqtt.errors import BrokerAway, BrokerRefused
 
-CONNECT_WAIT_S: Final = 3.0
+CONNECT_WAIT_S: Final = 2.0
 """For each of: TCP, TLS, CONNACK."""
 ANSWER_WAIT_S: Final = 10.0
 IN_FLIGHT_311: Final = 20

@@ -15,6 +15,7 @@ import httpx
 import msgspec
 
 from telcod.clock import Clock
+from telcod.simulator.watch import Watch
 
 SEND_WAIT_S: Final = 5.0
 # After this many seconds it is tried again; then it is given up.
@@ -65,6 +66,7 @@ class Notifier:
         self.url = url
         self.secrets = tuple(secrets)
         self.sent: list[Sent] = []
+        self.watch: Final = Watch()
         self._clock: Final = clock
         self._rng: Final = rng
         self._numbers: Final = itertools.count(1)
@@ -148,6 +150,7 @@ class Notifier:
         except (httpx.HTTPError, httpx.InvalidURL):
             status = 0
         self.sent.append(Sent(headers["webhook-id"], payment_id, status, headers, body))
+        self.watch.changed()
         return status
 
     async def close(self) -> None:

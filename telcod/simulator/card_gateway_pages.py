@@ -20,7 +20,7 @@ WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "amount": "Số tiền",
         "order": "Mã giao dịch",
         "number": "Số thẻ",
-        "expiry": "Ngày hết hạn (MM/YY)",
+        "expiry": "Hết hạn (MM/YY)",
         "cvv": "Mã bảo mật (CVV)",
         "bank": "Ngân hàng",
         "choose": "Chọn ngân hàng",
@@ -88,7 +88,7 @@ button{margin-top:1.25rem;background:#1d4ed8;border-color:#1d4ed8;color:#fff;fon
 button.quiet{margin-top:.75rem;background:#fff;color:#1d4ed8}
 a{color:#1d4ed8}
 :focus-visible{outline:3px solid #f59e0b;outline-offset:2px}
-.pair{display:grid;grid-template-columns:1fr 1fr;gap:1rem}
+.pair{display:grid;grid-template-columns:1fr 1fr;gap:1rem;align-items:end}
 @media (max-width:20rem){.pair{grid-template-columns:1fr}}
 """
 

@@ -13,7 +13,7 @@ from telcod.smpp.events import BindKind, Event
 from telcod.smpp.framing import Framer, FramingLost
 from telcod.smpp.session import Session
 from telcod.smpp.states import BOUND, State
-from telcod.smpp.tap import FrameTap, Tap
+from telcod.smpp.tap import Ends, FrameTap, Tapper
 from telcod.smpp.timers import Timers
 
 WRITE_BYTES_MAX: Final = 1024 * 1024
@@ -49,7 +49,6 @@ class Connection(asyncio.Protocol):
         make_session: Makes the session once the connection is there; takes the time.
         timers: `unbind_wait_s` bounds how long the last bytes may take to leave.
         clock: Monotonic seconds.
-        tap: Gets a copy of every frame, if given.
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class Connection(asyncio.Protocol):
         *,
         timers: Timers,
         clock: Callable[[], float],
-        tap: Tap | None,
     ) -> None:
         self.number: Final = number
         self.kind: Final = kind
@@ -78,7 +76,7 @@ class Connection(asyncio.Protocol):
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._framer = Framer()
-        self._tap = None if tap is None else FrameTap(tap)
+        self._tap: FrameTap | None = None
         self._transport: asyncio.Transport | None = None
         self._closing = False
         self._read_paused = False
@@ -92,6 +90,20 @@ class Connection(asyncio.Protocol):
     def is_bound(self) -> bool:
         """Whether the bind was accepted and nobody has unbound."""
         return self.session is not None and self.session.state in BOUND
+
+    def watch(self, tapper: Tapper | None) -> None:
+        """Hand a copy of every frame from now on to a tap; None ends it.
+
+        It may be called in the middle of a PDU, but not before the connection is there.
+        """
+        transport = self._transport
+        if tapper is None or transport is None:
+            self._tap = None
+            return
+        own = transport.get_extra_info("sockname") or ("", 0)
+        peer = transport.get_extra_info("peername") or ("", 0)
+        ends = Ends(self.number, str(own[0]), int(own[1]), str(peer[0]), int(peer[1]))
+        self._tap = FrameTap(tapper(ends), begun=self._framer.partial)
 
     def wake(self) -> None:
         """Have what the session wants to send written in this turn of the loop."""

@@ -48,6 +48,11 @@ class Framer:
         """
         return len(self._buffer) - self._start
 
+    @property
+    def partial(self) -> bytes:
+        """The octets of the incomplete PDU."""
+        return bytes(self._buffer[self._start :])
+
     def feed(self, data: bytes | bytearray | memoryview) -> None:
         """Take what was read.  After `FramingLost` it is thrown away: it has no meaning."""
         if self._lost is not None:

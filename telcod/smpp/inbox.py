@@ -59,6 +59,7 @@ class _Ticket(NamedTuple):
     sequence: int
     data_sm: bool
     record: Record
+    taken_s: float = 0.0
 
 
 class Inbox:
@@ -114,8 +115,9 @@ class Inbox:
             return
         number = self._connection_id(link, connection)
         fingerprint = self._vault.fingerprint(identity(body))
-        record, again = self._redelivery.take(fingerprint, number, now=self._clock())
-        ticket = _Ticket(link, connection, sequence, data_sm, record)
+        now_s = self._clock()
+        record, again = self._redelivery.take(fingerprint, number, now=now_s)
+        ticket = _Ticket(link, connection, sequence, data_sm, record, now_s)
         if again:
             self._take_again(ticket)
             return
@@ -220,6 +222,7 @@ class Inbox:
         self._metrics.texts_received[
             TextResult.QUARANTINED if result.outcome == QUARANTINED else counted
         ].inc()
+        self._metrics.text_seconds.observe(self._clock() - ticket.taken_s)
         self._respond(ticket, ESME_ROK)
         followers, ticket.record.followers = ticket.record.followers, ()
         for follower in followers:

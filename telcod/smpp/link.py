@@ -38,7 +38,7 @@ from telcod.smpp.link_settings import LinkSettings, plain_address
 from telcod.smpp.pace import Pace, reconnect_delay_s
 from telcod.smpp.pdu import DataSm, DeliverSm, SubmitSm
 from telcod.smpp.session import Session
-from telcod.smpp.tap import Tap
+from telcod.smpp.tap import Tapper
 from telcod.smpp.timers import Timers
 
 __all__ = [
@@ -140,7 +140,6 @@ class Link:
         clock: Monotonic seconds.
         rng: For the jitter of reconnects only.
         ssl_context: Used if the settings ask for TLS; None makes one by `tls_context` at `run`.
-        tap: Called with "in" or "out" and each frame, passwords painted over.
 
     Raises:
         ValueError: A setting does not fit the bind PDU.
@@ -155,12 +154,9 @@ class Link:
         rng: random.Random,
         clock: Callable[[], float] = time.monotonic,
         ssl_context: ssl.SSLContext | None = None,
-        tap: Tap | None = None,
     ) -> None:
         self.settings: Final = settings
         self.counters: Final = Counters()
-        self.tap = tap
-        """May be set and taken away at any time; connections made from then on obey it."""
         self.last_error = ""
         self._timers = settings.timers(timers)
         self._events = events
@@ -175,6 +171,7 @@ class Link:
         self._sender: Connection | None = None
         self._numbers = itertools.count(1)
         self._tasks: list[asyncio.Task[None]] = []
+        self._tapper: Tapper | None = None
         self._stopping = False
         self._starved = True
         self._pace_timer: asyncio.TimerHandle | None = None
@@ -288,6 +285,15 @@ class Link:
             self._check_drained()
         return True
 
+    def watch(self, tapper: Tapper | None) -> None:
+        """Hand every frame of all connections, those to come too, to taps; None ends it.
+
+        The passwords of binds are painted over before.
+        """
+        self._tapper = tapper
+        for connection in self._connections.values():
+            connection.watch(tapper)
+
     async def run(self) -> None:
         """Keep the link until `stop`, or until cancelled; then every connection has been cut.
 
@@ -349,6 +355,8 @@ class Link:
             _LOG.warning("link.outbind_refused", link=self.name, peer=peer_address)
             return False
         self._connections[number] = connection
+        if self._tapper is not None:
+            connection.watch(self._tapper)
         return True
 
     def handle(self, connection: Connection, event: Event) -> None:
@@ -506,7 +514,6 @@ class Link:
             make_session,
             timers=self._timers,
             clock=self._clock,
-            tap=self.tap,
         )
 
     async def _keep(self, kind: BindKind) -> None:

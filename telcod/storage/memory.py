@@ -46,6 +46,7 @@ from telcod.rows import (
     USSD_SESSION,
     Kind,
     ListKind,
+    OutboxMail,
     OutboxPush,
     OutboxSms,
     PackageStatus,
@@ -232,6 +233,11 @@ class MemoryStore:
     def pending_pushes(self, *, after: int, most: int) -> list[OutboxPush]:
         """See `Store.pending_pushes`."""
         return [row for row in self.scan(OUTBOX_PUSH, after=after) if row.state == 0][:most]
+
+    def pending_mails(self, *, now_ms: int, most: int) -> list[OutboxMail]:
+        """See `Store.pending_mails`."""
+        due = [row for row in self.scan(OUTBOX_MAIL) if row.state == 0 and row.next_at <= now_ms]
+        return sorted(due, key=lambda row: (row.next_at, row.seq))[:most]
 
     def sms_by_message_id(self, message_id: str) -> list[Sent]:
         """See `Store.sms_by_message_id`."""

@@ -19,6 +19,7 @@ from telcod.rows import (
     OUTBOX_SMS,
     Meta,
     OutboxEvent,
+    OutboxMail,
     OutboxPush,
     OutboxSms,
     Row,
@@ -31,6 +32,7 @@ from telcod.storage.sqlite import (
     DUE_SUBSCRIPTIONS,
     DUE_TEXTS,
     EVENTS,
+    PENDING_MAILS,
     PENDING_PUSHES,
 )
 
@@ -68,6 +70,10 @@ class SqliteReader:
     async def pending_pushes(self, *, after: int, most: int) -> list[OutboxPush]:
         """See `Store.pending_pushes`."""
         return [OutboxPush(*row) for row in await self.rows(PENDING_PUSHES, (after, most))]
+
+    async def pending_mails(self, *, now_ms: int, most: int) -> list[OutboxMail]:
+        """See `Store.pending_mails`."""
+        return [OutboxMail(*row) for row in await self.rows(PENDING_MAILS, (now_ms, most))]
 
     async def events(self, *, after: int, most: int) -> list[OutboxEvent]:
         """Events by number above `after`, oldest first (MQTT-2)."""
@@ -138,6 +144,10 @@ class MemoryReader:
     async def pending_pushes(self, *, after: int, most: int) -> list[OutboxPush]:
         """See `Store.pending_pushes`."""
         return self._store.pending_pushes(after=after, most=most)
+
+    async def pending_mails(self, *, now_ms: int, most: int) -> list[OutboxMail]:
+        """See `Store.pending_mails`."""
+        return self._store.pending_mails(now_ms=now_ms, most=most)
 
     async def events(self, *, after: int, most: int) -> list[OutboxEvent]:
         """See `SqliteReader.events`."""

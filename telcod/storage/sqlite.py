@@ -24,8 +24,10 @@ from telcod.rows import (
     ENTRY,
     LOGS,
     OUTBOX_EVENT,
+    OUTBOX_MAIL,
     OUTBOX_PUSH,
     OUTBOX_SMS,
+    OutboxMail,
     OutboxPush,
     OutboxSms,
     Row,
@@ -85,6 +87,10 @@ _PRUNE_EVENTS: Final = """
 PENDING_PUSHES: Final = f"""
     SELECT {", ".join(OUTBOX_PUSH.columns)} FROM outbox_push
     WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?
+"""
+PENDING_MAILS: Final = f"""
+    SELECT {", ".join(OUTBOX_MAIL.columns)} FROM outbox_mail
+    WHERE state = 0 AND next_at <= ? ORDER BY next_at, seq LIMIT ?
 """
 EVENTS: Final = f"""
     SELECT {", ".join(OUTBOX_EVENT.columns)} FROM outbox_event WHERE seq > ? ORDER BY seq LIMIT ?
@@ -314,6 +320,10 @@ class SqliteStore:
     def pending_pushes(self, *, after: int, most: int) -> list[OutboxPush]:
         """See `Store.pending_pushes`."""
         return [OutboxPush(*row) for row in self._db.execute(PENDING_PUSHES, (after, most))]
+
+    def pending_mails(self, *, now_ms: int, most: int) -> list[OutboxMail]:
+        """See `Store.pending_mails`."""
+        return [OutboxMail(*row) for row in self._db.execute(PENDING_MAILS, (now_ms, most))]
 
     def sms_by_message_id(self, message_id: str) -> list[Sent]:
         """See `Store.sms_by_message_id`."""

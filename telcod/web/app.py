@@ -15,7 +15,15 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 import telcod
-from telcod.web import admin_routes, network_routes, open_routes, staff_routes
+from telcod.web import (
+    admin_routes,
+    network_routes,
+    open_routes,
+    ops_routes,
+    report_routes,
+    staff_routes,
+    static_files,
+)
 from telcod.web.auth import Gatekeeper, TokenBook
 from telcod.web.limits import Buckets, WebLimits
 from telcod.web.ports import Backend
@@ -52,14 +60,24 @@ def make_app(
     buckets = Buckets(rate_per_s=limits.rate_per_s, burst=limits.burst)
     import_bytes_max = admin_routes.IMPORT_BYTES_MAX if control else limits.body_bytes_max
     admin = admin_routes.routes(import_bytes_max=import_bytes_max)
+    ops = ops_routes.routes(control=control)
+    file_bytes_max = report_routes.FILE_CHARS_MAX if control else limits.body_bytes_max
+    reports = report_routes.routes(file_bytes_max=file_bytes_max)
     protected = Router(
         path="/",
-        route_handlers=[*staff_routes.ROUTES, *network_routes.ROUTES, *admin, *dialects],
+        route_handlers=[
+            *staff_routes.ROUTES,
+            *network_routes.ROUTES,
+            *reports,
+            *admin,
+            *ops,
+            *dialects,
+        ],
         security=[{"token": []}],
     )
     keeper = Gatekeeper(tokens, backend.clock, buckets, control=control)
     return Litestar(
-        route_handlers=[*open_routes.ROUTES, protected],
+        route_handlers=[*open_routes.ROUTES, *static_files.ROUTES, protected],
         guards=[keeper.guard],
         exception_handlers={Exception: answer_problem},
         state=State(

@@ -3,7 +3,7 @@
 `telcod.app` implements `Backend`; tests have a fake one held to the same protocol.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from telcod.metrics import Metrics
 from telcod.msisdn import Msisdn, NumberError
 from telcod.prompts import Prompts
 from telcod.rows import Token
+from telcod.smpp.trace import TraceLine
 from telcod.types import Answer, Request
 
 
@@ -29,11 +30,40 @@ class LinkStatus(msgspec.Struct, frozen=True):
     outstanding: int = 0
 
 
+class BrokerStatus(msgspec.Struct, frozen=True):
+    """The MQTT broker, as it is now; `events_behind` is events that it has not taken yet."""
+
+    address: str
+    connected: bool
+    last_error: str = ""
+    events_behind: int = 0
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """What the books hold that is not done yet, counted.
+
+    `oldest_text_s` is the age of the oldest text to be sent, in seconds; `cases` are payments that
+    a person must look at, `quarantined` requests that were set aside.
+    """
+
+    texts: int = 0
+    oldest_text_s: int = 0
+    pushes: int = 0
+    mails: int = 0
+    calls: int = 0
+    sessions: int = 0
+    payments: int = 0
+    cases: int = 0
+    quarantined: int = 0
+
+
 class Status(msgspec.Struct, frozen=True):
     """The daemon, as it is now.
 
     `commit_ms` is the moment of the last commit, Unix milliseconds (0: none yet); `clock_jumped`
-    means that a person must confirm the clock before anything happens by it again.
+    means that a person must confirm the clock before anything happens by it again, and
+    `clock_jump_ms` by how much it did; `lacks` is what keeps it from serving.  `http` and `fastagi`
+    are addresses, empty where nothing listens.
     """
 
     version: str
@@ -43,10 +73,85 @@ class Status(msgspec.Struct, frozen=True):
     outbox_pending: int
     commit_ms: int
     clock_jumped: bool = False
+    clock_jump_ms: int = 0
+    started_ms: int = 0
+    lacks: tuple[str, ...] = ()
+    http: str = ""
+    fastagi: str = ""
+    broker: BrokerStatus | None = None
+    waiting: Waiting = Waiting()
+    books_bytes: int = 0
+    disk_free_bytes: int = 0
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """How long things took since the start: up to each bound, in seconds, how many; the last count
+    is all of them.
+    """
+
+    bounds_s: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+class LinkPulse(msgspec.Struct, frozen=True):
+    """What a link has done since the start."""
+
+    name: str
+    bound: bool
+    pdus_in: int
+    pdus_out: int
+    outstanding: int
+    throttled: int
+    last_error: str = ""
+
+
+class Pulse(msgspec.Struct, frozen=True):
+    """Counts since the start and how things stand, cheap enough to be asked every second.
+
+    Two of them make rates: `at_s` is seconds of the daemon's own, that never go back.
+    `earned_vnd` is what the operator's revenue accounts hold, by service.
+    """
+
+    at_s: float
+    version: str
+    uptime_s: int
+    lacks: tuple[str, ...]
+    links: tuple[LinkPulse, ...]
+    texts: int
+    replies: int
+    requests: int
+    redelivered: int
+    queue_requests: int
+    outbox_texts: int
+    calls_open: int
+    sessions_open: int
+    earned_vnd: dict[str, int]
+    commit: Latency
+    text: Latency
+    http: Latency
 
 
 # A backup that was written, synced and checked: its path, and its size in bytes.
 BackupDone = tuple[Path, int]
+
+
+class Operations(Protocol):
+    """What people who run telcod ask of it (CLI-8)."""
+
+    async def pulse(self) -> Pulse:
+        """Counts and rates, as they are now."""
+        ...
+
+    def trace(
+        self, link: str, *, seconds: int | None, pdus: int | None
+    ) -> AsyncGenerator[TraceLine, None]:
+        """What passes over a link from now on, passwords hidden (SMPP-8).
+
+        Raises:
+            Refused: There is no such link.
+            Overloaded: As many traces as may be are open.
+        """
+        ...
 
 
 class Backend(Protocol):
@@ -55,6 +160,11 @@ class Backend(Protocol):
     @property
     def metrics(self) -> Metrics:
         """The daemon's numbers."""
+        ...
+
+    @property
+    def ops(self) -> Operations:
+        """Its operations."""
         ...
 
     @property

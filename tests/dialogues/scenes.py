@@ -14,8 +14,20 @@
 @ call_failed 0903000001 0903000002      the network says: the first had no money to call the second
 @ ussd                                   at the beginning: a gateway shows what telcod says unasked,
 0903000001 <ussd Cuoc goi toi ...        and that is on the screen
+0903000001 >push 1                       a key is pressed to answer what it asked
+0903000001 >ussd *1566#                  dialled, or typed in the dialogue
+0903000001 <ussd Goi cuoc / 1 Goi dang   the screen; ` / ` is a new line, ` //` says that it ends
+0903000001 >hangs up                     breaks the dialogue off
 @ call 0903000001 0903000002 60          the second pays the first one's call of so many seconds
+@ begun 0903000001 7K2M 50000            a card payment: the payer is on the gateway's page
+@ authorised 7K2M                        the bank says yes to it, or `declined`; what comes of it if
+                                         not the usual, as `clearing`; `cancelled`: it was fraud
+@ centre 1 closed                        a centre's clearing is away, or back (`open`)
+@ tried 7K2M cleared                     clearing is tried again, and comes to this
+@ look_up 0903000001 wrong               somebody tries a payment password on the page
+@ unlock 0903000001                      staff end the lock that five wrong ones bring
 @ balance 0903000001 4000                what must be there
+@ login 0903000001 123456                asks to log in on web or app, where this code was drawn
 @ rules packages.retry_every_h=1         other limits, at the beginning of a scene
 """
 
@@ -24,15 +36,22 @@ from typing import NamedTuple
 
 import msgspec
 
+from handlers import selfcare
 from telcod.days import DAY_MS, HOUR_MS, MINUTE_MS
 from telcod.msisdn import Msisdn, national, parse
 from telcod.rows import OUTBOX_PUSH, QUARANTINE, OutboxState
 from telcod.text import count_parts, encode_gsm7, is_gsm7
+from telcod.types import Request
 from tests.network_world import ROUTES, failed_call
-from tests.text_world import TextWorld
+from tests.payment_world import PaymentDoors
+from tests.session_world import SessionWorld
 from tests.world import rules_with
+from ussd.steps import shown
 
 SCREEN = "ussd"
+PUSH = "push"
+HANGS = "hangs"
+ENDS = " //"
 SCREEN_SEPTETS = 182
 FOLDER = Path(__file__).parent
 UNITS_MS = {"d": DAY_MS, "h": HOUR_MS, "m": MINUTE_MS}
@@ -86,6 +105,13 @@ def read(name):
     ]
 
 
+class CardDoors(PaymentDoors):
+    """The page and the gateway, beside the telephones of a world."""
+
+    def __init__(self, world):
+        self.run, self.row, self.subscriber_row = world.run, world.row, world.subscriber_row
+
+
 class Player:
     """Plays one scene; `play` raises at the first line that does not hold."""
 
@@ -114,7 +140,29 @@ class Player:
     def say(self, line):
         number, _, rest = line.partition(" >")
         code, _, text = rest.partition(" ")
-        self.world.text(msisdn(number), text, code=code or "1566")
+        if code in {SCREEN, PUSH}:
+            self.type(number, code, text)
+        elif code == HANGS:
+            assert self.world.end(self._dialogue[msisdn(number)].session) == "ussd.ended"
+        else:
+            self.world.text(msisdn(number), text, code=code or "1566")
+
+    def type(self, number, where, typed):
+        """Dial, type or press a key; then there is another screen."""
+        who = msisdn(number)
+        if where == PUSH:
+            (push,) = [row for row in self.world.pushes()[-1:] if row.msisdn == who]
+            answer = self.world.press(who, typed, seq=push.seq)
+        elif typed.startswith("*"):
+            self._dialogue[who] = self.world.dial(who, typed)
+            answer = self._dialogue[who].answer
+        else:
+            answer = self._dialogue[who].type(typed).answer
+        screen = shown(answer)
+        assert is_gsm7(screen.text), screen.text
+        assert len(encode_gsm7(screen.text)) <= SCREEN_SEPTETS, screen.text
+        words = screen.text.replace("\n", " / ") + (ENDS if screen.ends else "")
+        self.heard.append((number, SCREEN, words))
 
     def hear(self, line, where):
         number, _, rest = line.partition(" <")
@@ -154,7 +202,38 @@ class Player:
             case [time, *down] if time.startswith("+"):
                 self.world.pass_time(duration_ms(time), down=down == ["down"])
             case _:
+                self.direct_web(words, where)
+
+    def direct_web(self, words, where):
+        """What happens on pages and at the gateway; what it's answered is not on any telephone."""
+        match words:
+            case ["begun", number, payment_id, amount, *email]:
+                who, more = msisdn(number), {"email": email[0]} if email else {}
+                answer = self.card.begin(payment_id, who, int(amount), **more)
+                expected = "payment.redirected"
+            case ["authorised" | "declined" as word, payment_id, *state]:
+                answer = self.card.notify(payment_id, word)
+                expected = f"payment.{[*state, 'cleared' if word == 'authorised' else word][0]}"
+            case ["cancelled", payment_id]:
+                answer, expected = self.card.cancel(payment_id), "payment.cancelled"
+            case ["centre", centre, word]:
+                answer, expected = self.card.centre(centre, word), "payment.centre_set"
+            case ["tried", payment_id, state]:
+                answer, expected = self.card.due(payment_id), f"payment.{state}"
+            case ["look_up", number, verdict]:
+                (answer,) = self.world.run(
+                    Request("lookup.try", sender=msisdn(number), body={"verdict": verdict})
+                )
+                expected = "lookup.shown" if verdict == "right" else "lookup.refused"
+            case ["unlock", number]:
+                (answer,) = self.world.run(Request("lookup.unlock", sender=msisdn(number)))
+                expected = "lookup.unlocked"
+            case ["login", number, code]:
+                asked = Request("self.login", msisdn(number), ("hash",), body={"code": code})
+                (answer,), expected = self.world.run(asked), "self.code_asked"
+            case _:
                 raise AssertionError(f"{where}\n  is no direction")
+        assert answer.outcome == expected, f"{where}: {answer}"
 
     def begin(self, words):
         if words == ["ussd"]:
@@ -195,7 +274,9 @@ class Player:
         rules = msgspec.structs.replace(rules_with(**limits), pushes=pushes)
         self.catalogue = CheckedCatalogue(rules.catalogue)
         rules = msgspec.structs.replace(rules, catalogue=self.catalogue)
-        self.world = TextWorld(rules=rules, routes=ROUTES)
+        self.world = SessionWorld(rules=rules, routes={**ROUTES, **selfcare.routes(ROUTES)})
+        self.card = CardDoors(self.world)
+        self._dialogue = {}
         self._listened = 0
         self._shown = 0
         self._calls_failed = 0

@@ -5,8 +5,9 @@ import pytest
 from tests.dialogues.scenes import FOLDER, Player, read
 from tests.world import shipped_rules
 
-# Said elsewhere: by the engine when a handler broke, and inside a list that was cut.
-NOT_IN_A_SCENE = {"ours.sorry", "list.more"}
+# Said elsewhere: by the engine when a handler broke, inside a list that was cut, on a screen for a
+# handler that has nothing to say (tests/ussd/test_sessions.py).
+NOT_IN_A_SCENE = {"ours.sorry", "list.more", "ussd.try_later"}
 # Who is no subscriber has chosen no language.
 NEVER_SAID = {("text.not_subscriber", "en")}
 
@@ -43,6 +44,13 @@ def test_hints_after_a_failed_call(scene, request):
     play(scene, request)
 
 
+@pytest.mark.rule("USSD-3", "USSD-4", "PFM-3", "PFM-12", "PFM-30")
+@pytest.mark.rule("PKG-2", "PKG-5", "LST-1", "KW-5", "KW-6")
+@pytest.mark.parametrize("scene", read("ussd.txt"), ids=str)
+def test_the_menu_and_questions_on_the_screen(scene, request):
+    play(scene, request)
+
+
 @pytest.mark.rule("KW-2", "KW-3", "KW-6", "KW-7", "KW-8")
 @pytest.mark.parametrize("scene", read("info.txt"), ids=str)
 def test_info(scene, request):
@@ -52,6 +60,24 @@ def test_info(scene, request):
 @pytest.mark.rule("PAY-1", "KW-2", "KW-3", "KW-6")
 @pytest.mark.parametrize("scene", read("epayment.txt"), ids=str)
 def test_epayment(scene, request):
+    play(scene, request)
+
+
+@pytest.mark.rule("SELF-1")
+@pytest.mark.parametrize("scene", read("selfcare.txt"), ids=str)
+def test_self_care(scene, request):
+    play(scene, request)
+
+
+@pytest.mark.rule("PAY-5", "PAY-7", "PAY-8", "PAY-9", "PAY-10", "KW-6", "KW-8")
+@pytest.mark.parametrize("scene", read("payments.txt"), ids=str)
+def test_card_payments(scene, request):
+    play(scene, request)
+
+
+@pytest.mark.rule("PAY-2", "PAY-11", "KW-6", "CARE-2")
+@pytest.mark.parametrize("scene", read("invoices.txt"), ids=str)
+def test_invoices_and_look_ups(scene, request):
     play(scene, request)
 
 

@@ -1,4 +1,4 @@
-"""PAYAPI-1 over HTTP: who may ask, what he is told, and that a portal sees its own payments only."""
+"""PAYAPI-1 over HTTP: who may ask, what he is told; portals see their own payments only."""
 
 import pytest
 
@@ -120,24 +120,24 @@ async def test_without_a_key_nothing_is_begun():
 @pytest.mark.rule("HTTP-2")
 async def test_the_same_key_again_is_the_same_payment_and_with_another_body_refused():
     async with PayWorld() as world:
-        portal = Portal(world)
+        portal, another = Portal(world), Portal(world, "other")
         first = await portal.pay()
         again = await portal.pay()
         assert (again.status_code, again.content) == (201, first.content)
         problem(await portal.pay(amount_vnd=100_001), 409, "key_reused")
         assert world.slots() == 1
-        other = await Portal(world, "other").pay()
+        other = await another.pay()
         assert other.json()["payment_id"] != first.json()["payment_id"]
 
 
 async def test_a_portal_sees_no_payment_of_another_and_the_administrator_sees_all():
     async with PayWorld() as world:
-        payment_id = (await Portal(world).pay()).json()["payment_id"]
-        other = Portal(world, "other")
+        portal, other = Portal(world), Portal(world, "other")
+        admin = Portal(world, "admin", Scope.ADMIN)
+        payment_id = (await portal.pay()).json()["payment_id"]
         stranger = problem(await other.get(payment_id), 404, "not_found")
         assert stranger == problem(await other.get("NOBODYS"), 404, "not_found")
         problem(await other.invoice(payment_id), 404, "not_found")
-        admin = Portal(world, "admin", Scope.ADMIN)
         assert (await admin.get(payment_id)).json()["payment_id"] == payment_id
 
 

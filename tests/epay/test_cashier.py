@@ -20,7 +20,7 @@ from telcod.epay.cashier import (
     PaymentUnknown,
     payment_id_of,
 )
-from telcod.epay.gateway import GatewaySilent
+from telcod.epay.gateway import GatewaySilent, PaymentOrder
 from telcod.errors import KeyReused, Overloaded
 from telcod.rows import PaymentState
 from telcod.simulator.card_gateway_behaviour import Crash
@@ -484,10 +484,11 @@ async def test_while_the_clock_has_jumped_nothing_ends_by_it():
         assert world.state(view.payment_id) == PaymentState.EXPIRED
 
 
-class ManyDue:
+class ManyDue(FakeGateway):
     """Books in which everything is always due, and a gateway that never answers."""
 
     def __init__(self, count, job):
+        super().__init__()
         self.ids = [f"P{number}" for number in range(count)]
         self.looked = []
         self.inquired = []
@@ -586,4 +587,4 @@ async def test_a_running_cashier_looks_when_it_is_woken():
 
 def test_the_page_closes_before_the_payment_expires():
     limits = PaymentLimits()
-    assert module.PaymentOrder("P", 1, "domestic", "x").open_s < limits.expires_min * 60
+    assert PaymentOrder("P", 1, "domestic", "x").open_s < limits.expires_min * 60

@@ -49,10 +49,11 @@ def world():
 def test_a_bill_takes_the_debt_down_and_says_what_is_left(world):
     world.pay("p1", B, 150_000, email="b@example.com")
     assert world.debt(B) == 50_000
-    assert world.sent_to(B) == [
+    (text,) = world.sent_to(B)
+    assert text == (
         "Quy khach da thanh toan 150.000d, ma giao dich p1. So tien con no: 50.000d. "
         "Xin cam on Quy khach. LH 9090."
-    ]
+    )
     (mail,) = world.mails()
     assert (mail.recipient, mail.body) == ("b@example.com", world.sent_to(B)[0])
     assert mail.subject == "MobiFone: giao dich p1"

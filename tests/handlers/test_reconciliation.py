@@ -1,4 +1,4 @@
-"""The gateway's file against the books: what is planted is found, booked to suspense, and no more."""
+"""The gateway's file against the books: what is planted is found and booked, and no more."""
 
 import pytest
 

@@ -13,6 +13,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from shutil import which
+from typing import Any
 
 import msgspec
 import paho.mqtt.client as paho
@@ -20,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -57,10 +59,14 @@ class Broker:
             self._config += [f"certfile {tls.certificate}", f"keyfile {tls.key}"]
         # As root it would become somebody who can't read the test's folder.
         self._config.insert(0, "user root")
-        self._process = None
+        self._process: Any = None
 
     async def __aenter__(self):
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            await self.kill()
+            raise
         return self
 
     async def __aexit__(self, *_):
@@ -110,8 +116,8 @@ class Proxy:
         self._broker = broker
         self.open = True
         self._ends = set()
-        self._group = None
-        self._server = None
+        self._group: Any = None
+        self._server: Any = None
 
     @property
     def url(self):
@@ -217,7 +223,7 @@ class Peer:
         self._numbers = 0
         self._loop = asyncio.get_running_loop()
         self._client = paho.Client(
-            paho.CallbackAPIVersion.VERSION2,
+            CallbackAPIVersion.VERSION2,
             client_id=name,
             protocol=paho.MQTTv5 if newest else paho.MQTTv311,
             clean_session=None if newest else not keeps,
@@ -239,7 +245,9 @@ class Peer:
         if self._newest and self._keeps:
             said = Properties(PacketTypes.CONNECT)
             said.SessionExpiryInterval = 3_600
-        more = {"clean_start": not self._keeps, "properties": said} if self._newest else {}
+        more: dict[str, Any] = (
+            {"clean_start": not self._keeps, "properties": said} if self._newest else {}
+        )
         await asyncio.to_thread(
             lambda: self._client.connect("127.0.0.1", self._broker.port, 60, **more)
         )

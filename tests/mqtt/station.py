@@ -7,6 +7,7 @@ connected when it begins; what a reconnect waits for is short.
 import asyncio
 import socket
 from random import Random
+from typing import Any
 
 import msgspec
 from structlog.testing import capture_logs
@@ -46,10 +47,11 @@ class Station:
         self._broker = broker
         self._ops = ops
         self._folder = folder
-        self._tasks = None
+        self._tasks: Any = None
         self._committed = asyncio.Event()
-        self._reader = None
-        self._capture = None
+        self._reader: Any = None
+        self._capture: Any = None
+        self.mqtt: Any = None
 
     # -- the daemon as doors see it
 
@@ -112,9 +114,10 @@ class Station:
         self.mqtt._wire._inner._sock.shutdown(socket.SHUT_RDWR)
 
     def ops(self):
+        backend: Any = self  # as much of one as these doors need
         return {
-            "ussd": ussd.mqtt.ops(self),
-            "ivr": ivr.mqtt.ops(self),
+            "ussd": ussd.mqtt.ops(backend),
+            "ivr": ivr.mqtt.ops(backend),
             "network": network_ops.ops(self.submit, self.parse_number),
         }
 

@@ -24,11 +24,12 @@ STATUS = "telcod/status"
 PROPER = {"user": USER, "password": Secret(PASSWORD)}
 
 
+async def nobody(_):
+    raise AssertionError("nothing is asked")
+
+
 async def error_of(settings, *, tls=None):
     """What it says when it does not get in; it goes on trying meanwhile, and stops at once."""
-
-    async def nobody(_):
-        raise AssertionError("nothing is asked")
 
     told = asyncio.Event()
     client = Mqtt(
@@ -227,6 +228,6 @@ def test_answers_may_not_go_where_telcod_itself_speaks():
 
 
 async def test_nothing_is_published_before_the_broker_is_reached(tmp_path, broker):
-    client = Mqtt(settings_of(broker), {}, None, lambda _: None, ManualClock(0), Random(1))
+    client = Mqtt(settings_of(broker), {}, None, nobody, ManualClock(0), Random(1))
     with pytest.raises(BrokerAway):
         await client.publish("x", b"{}")

@@ -2,12 +2,15 @@
 
 import asyncio
 from collections import defaultdict
+from typing import Any
 
 import msgspec
 import pytest
 
 import handlers
 from telcod.dispatch import Route
+from telcod.errors import Overloaded
+from telcod.mqtt.errors import BrokerRefused
 from telcod.mqtt.events import Events, payload
 from telcod.rows import OutboxEvent
 from telcod.types import Channel, Reply, Request
@@ -48,7 +51,7 @@ def told(peer, topic=MINE):
 
 def assert_in_order(events):
     """Whoever drops what he has by its id sees each subscriber's events in order."""
-    last = defaultdict(int)
+    last: dict[str, int] = defaultdict(int)
     seen = set()
     for event in events:
         if event["id"] in seen:
@@ -271,9 +274,13 @@ class Memory:
         return 0
 
 
+async def nobody(_):
+    raise AssertionError("nothing is to be kept")
+
+
 async def test_no_more_is_under_way_than_the_broker_takes():
-    wire = Slow()
-    events = Events(Memory(100), None, prefix="e/")
+    wire: Any = Slow()
+    events = Events(Memory(100), nobody, prefix="e/")
     async with asyncio.TaskGroup() as group:
         running = group.create_task(events.run(wire))
         await wire.waiting.wait()
@@ -282,3 +289,41 @@ async def test_no_more_is_under_way_than_the_broker_takes():
         wire.sent[1][1].set_result(None)  # Not the oldest: nothing moves.
         assert events.confirmed == 0
         running.cancel()
+
+
+async def test_a_cursor_that_can_not_be_kept_now_is_kept_later():
+    kept: list[str] = []
+
+    async def submit(request):
+        if not kept:
+            kept.append("")
+            raise Overloaded("full")
+        kept.append(request.args[0])
+
+    wire: Any = Slow()
+    events = Events(Memory(1), submit, prefix="e/")
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(events.run(wire))
+        await wire.waiting.wait()
+        wire.sent[0][1].set_result(None)
+        events.close()
+        await running
+    assert not await events.save()
+    assert await events.save()
+    assert await events.save()  # Once is enough.
+    assert kept == ["", "1"]
+
+
+async def test_a_refused_event_holds_up_those_behind_it_and_ends_with_the_stop():
+    wire: Any = Slow()
+    events = Events(Memory(3), nobody, prefix="e/")
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(events.run(wire))
+        await wire.waiting.wait()
+        for _, sent in wire.sent[1:]:
+            sent.set_result(None)
+        wire.sent[0][1].set_exception(BrokerRefused("not authorised"))
+        wire.sent[0][1].add_done_callback(lambda _: events.close())
+        await running
+    assert events.confirmed == 0
+    assert "not authorised" in events.problem

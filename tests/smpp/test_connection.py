@@ -67,12 +67,15 @@ class FakeTransport(asyncio.Transport):
 
 
 class FakeOwner:
-    def __init__(self, *, admit=True):
+    def __init__(self, *, admit=True, tap=None):
         self.told = []
         self.turns = 0
         self.admit = admit
+        self.tap = tap
 
     def admits(self, connection, peer_address):
+        if self.tap is not None:
+            connection.watch(lambda _: self.tap)
         return self.admit
 
     def handle(self, connection, event):
@@ -89,7 +92,7 @@ def play(dialogue, *, admit=True, timers=TIMERS, tap=None):
     """Run a dialogue with a connection, its transport and its owner; the clock stands still."""
 
     async def run():
-        owner, transport = FakeOwner(admit=admit), FakeTransport()
+        owner, transport = FakeOwner(admit=admit, tap=tap), FakeTransport()
         connection = Connection(
             owner,
             1,
@@ -97,7 +100,6 @@ def play(dialogue, *, admit=True, timers=TIMERS, tap=None):
             lambda now: Session(BIND, timers, now=now),
             timers=timers,
             clock=lambda: 100.0,
-            tap=tap,
         )
         connection.connection_made(transport)
         await one_turn()

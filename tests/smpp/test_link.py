@@ -242,9 +242,9 @@ class Stage:
             password="geheim",
             **{"reconnect_min_s": 0.005, "reconnect_max_s": 0.02} | fields,
         )
-        self.link = Link(
-            settings, timers, self.gateway, rng=self.luck, ssl_context=ssl_context, tap=tap
-        )
+        self.link = Link(settings, timers, self.gateway, rng=self.luck, ssl_context=ssl_context)
+        if tap is not None:
+            self.link.watch(lambda _: tap)
         self.running = group.create_task(self.link.run())
         return self.link
 

@@ -4,17 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from telcod.smpp.consts import TlvTag
 from telcod.smpp.pdu import (
     BindReceiver,
     BindTransceiver,
     BindTransmitter,
+    DataSm,
     DeliverSm,
     EnquireLink,
     Outbind,
+    SubmitSm,
     decode,
     encode,
 )
-from telcod.smpp.tap import FrameTap, redacted
+from telcod.smpp.tap import FrameTap, blanked, redacted
+from telcod.smpp.tlv import Tlv
 
 pytestmark = pytest.mark.rule("SMPP-8")
 
@@ -74,3 +78,71 @@ def test_after_an_impossible_length_nothing_more_is_shown():
     tap.feed("in", bytes(16))
     tap.feed("in", FRAMES[1])
     assert seen == []
+
+
+# ------------------------------------------------------------------ texts that may hold a password
+
+CODES = ("9223",)
+SECRET = b"MK geheim1"
+
+
+def text_to(code, text=SECRET, **fields):
+    body = DeliverSm(source_addr="84903000001", destination_addr=code, short_message=text, **fields)
+    return encode(body, sequence_number=9)
+
+
+@pytest.mark.rule("PAY-1")
+@pytest.mark.parametrize(
+    "frame",
+    [
+        text_to("9223"),
+        text_to("+9223"),
+        text_to("9223", b"", tlvs=(Tlv(TlvTag.MESSAGE_PAYLOAD, SECRET),)),
+        encode(
+            SubmitSm(source_addr="9223", destination_addr="84903000001", short_message=SECRET),
+            sequence_number=1,
+        ),
+        encode(
+            DataSm(destination_addr="9223", tlvs=(Tlv(TlvTag.MESSAGE_PAYLOAD, SECRET),)),
+            sequence_number=1,
+        ),
+    ],
+    ids=["to it", "with a plus", "as a payload", "from it", "data_sm"],
+)
+def test_a_text_to_or_from_a_code_that_takes_passwords_is_painted_over(frame):
+    shown = blanked(frame, CODES)
+    assert b"geheim1" not in shown
+    assert len(shown) == len(frame)
+    assert b"*" * len(SECRET) in shown
+    body, before = decode(shown).body, decode(frame).body
+    assert (body.source_addr, body.destination_addr) == (
+        before.source_addr,
+        before.destination_addr,
+    )
+
+
+def test_the_header_of_a_long_text_stays():
+    header = bytes.fromhex("050003010201")
+    shown = decode(blanked(text_to("9223", header + SECRET, esm_class=0x40), CODES))
+    assert shown.body.short_message == header + b"*" * len(SECRET)
+
+
+def test_other_texts_and_other_pdus_are_left_as_they_are():
+    for frame in (*FRAMES, text_to("1566")):
+        assert blanked(frame, CODES) == frame
+
+
+@given(st.binary(max_size=60), st.sampled_from([0x04, 0x05, 0x07, 0x21, 0x103]))
+def test_a_text_that_cannot_be_read_shows_nothing(body, command_id):
+    frame = (16 + len(SECRET + body)).to_bytes(4) + command_id.to_bytes(4) + bytes(7) + b"\1"
+    shown = blanked(frame + SECRET + body, CODES)
+    assert b"geheim1" not in shown
+    assert len(shown) == len(frame + SECRET + body)
+    assert shown[:16] == frame
+
+
+def test_a_tap_that_begins_in_the_middle_of_a_pdu_sees_it_whole():
+    seen = []
+    tap = FrameTap(lambda *each: seen.append(each), begun=FRAMES[2][:7])
+    tap.feed("in", FRAMES[2][7:])
+    assert seen == [("in", FRAMES[2])]

@@ -5,19 +5,64 @@ from pathlib import Path
 import handlers
 from telcod.clock import ManualClock
 from telcod.engine import Batcher
-from telcod.errors import TelcodError
+from telcod.errors import Refusal, TelcodError
 from telcod.metrics import Metrics
 from telcod.msisdn import parse
 from telcod.rows import TOKEN
 from telcod.rulebook import load_rules
 from telcod.settings import load
+from telcod.smpp.tap import Ends
+from telcod.smpp.trace import TraceBegun, TracedPdu, TraceMissed
 from telcod.storage.memory import MemoryStore
 from telcod.vault import Vault, token_hash
-from telcod.web.ports import Backend, LinkStatus, Status
-from telcod.web.staff_requests import create_token, import_lines
+from telcod.web.ports import Backend, Latency, LinkPulse, LinkStatus, Pulse, Status
+from telcod.web.staff_requests import Refused, create_token, import_lines
 
 START_MS = 1_790_000_000_000
 RULES = load_rules(load(None, {}))
+
+
+class FakeOps:
+    """A pulse that stands still, and a link `smsc-a` on which two PDUs pass."""
+
+    def __init__(self):
+        self.traced = []
+        self.ended = 0
+
+    async def pulse(self):
+        still = Latency((0.1, 1.0), (0, 0, 0))
+        link = LinkPulse("smsc-a", bound=True, pdus_in=1, pdus_out=2, outstanding=0, throttled=0)
+        return Pulse(
+            at_s=12.0,
+            version="0.1.0",
+            uptime_s=12,
+            lacks=(),
+            links=(link,),
+            texts=1,
+            replies=1,
+            requests=0,
+            redelivered=0,
+            queue_requests=0,
+            outbox_texts=0,
+            calls_open=0,
+            sessions_open=0,
+            earned_vnd={"package": 1_000},
+            commit=still,
+            text=still,
+            http=still,
+        )
+
+    async def trace(self, link, *, seconds=None, pdus=None):
+        if link != "smsc-a":
+            raise Refused(Refusal.NOT_FOUND, f"no link is called {link!r}")
+        self.traced.append((seconds, pdus))
+        try:
+            yield TraceBegun(link, bound=True)
+            ends = Ends(1, "127.0.0.1", 40_000, "127.0.0.1", 2_775)
+            yield TracedPdu(START_MS, ends, "in", b"abc")
+            yield TraceMissed(2)
+        finally:
+            self.ended += 1
 
 
 class FakeBackend:
@@ -26,6 +71,7 @@ class FakeBackend:
     def __init__(self):
         self.metrics = Metrics(process=False)
         self.clock = ManualClock(START_MS)
+        self.ops = FakeOps()
         self.store = MemoryStore()
         self.batcher = Batcher(self.store, RULES, handlers.ROUTES, self.clock, Vault(bytes(32)))
         self.broken = []

@@ -1,0 +1,18 @@
+"""The machine of dialogues finds every planted bug within the examples that CI gives it."""
+
+import pytest
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.planted.session_bugs import BUGS
+from tests.planted.test_planted import BUDGET
+from tests.session_machine import SessionMachine
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
+def test_the_machine_finds(bug):
+    with bug(), pytest.raises(AssertionError):
+        run_state_machine_as_test(SessionMachine, settings=BUDGET)
+
+
+def test_without_a_bug_the_same_examples_pass():
+    run_state_machine_as_test(SessionMachine, settings=BUDGET)
