@@ -39,6 +39,7 @@ from telcod.mqtt.client import Mqtt
 from telcod.msisdn import Msisdn, NumberError
 from telcod.msisdn import parse as parse_number
 from telcod.ops import Ops
+from telcod.pages import Pages
 from telcod.passwords import PasswordHashes
 from telcod.prompts import Prompts
 from telcod.reports import days_to_close
@@ -172,6 +173,7 @@ class Daemon:
             self.engine.on_batch = self._count_batch
             self._wire(boot, hashes)
             doubt = self.gateway.recover(store)
+            pages = Pages(self.settings, self, self.guard, self.engine.vault, lambda: self.reader)
             self.web = WebServer(
                 self,
                 host=self.settings.http.host,
@@ -186,6 +188,7 @@ class Daemon:
                     *ivr.http.ROUTES,
                     *ivr.voicexml_routes.routes(self.settings.file("prompts")),
                     *self.doors.http_routes(),
+                    *pages.http_routes(),
                 ),
                 shortcut=_shortcut,
             )
@@ -193,9 +196,9 @@ class Daemon:
             self.agi = await self._bind_agi()
             _log.info("daemon.started", version=__version__, boot=boot, in_doubt=doubt)
             self.engine.start(asyncio.get_running_loop())
-            async with SqliteReader(self.path) as self.reader:
+            async with SqliteReader(self.path) as self.reader, pages:
                 self.doors.connect(self.reader)
-                await self._serve(stop)
+                await self._serve(stop, pages)
         finally:
             hashes.close()
             store.close()
@@ -203,7 +206,7 @@ class Daemon:
         if self._failed is not None:
             raise self._failed
 
-    async def _serve(self, stop: asyncio.Event) -> None:
+    async def _serve(self, stop: asyncio.Event, pages: Pages) -> None:
         scheduler = Scheduler(
             self.reader,
             self.engine,
@@ -218,6 +221,7 @@ class Daemon:
                 group.create_task(scheduler.run(), name="scheduler"),
                 group.create_task(self._reload_when_asked(), name="reload"),
                 group.create_task(self.ops.run(), name="gauges"),
+                group.create_task(pages.run(), name="payments and mail"),
                 group.create_task(self.systemd.keep(self.submit, self._in_a_word), name="systemd"),
             ]
             links = group.create_task(self.gateway.run(self.reader), name="smpp")

@@ -189,14 +189,17 @@ class EpaySettings(_Table, frozen=True, kw_only=True):
 
     `gateway_url` is its API, opened by `gateway_secret`; its notifications are signed with one of
     `webhook_secrets` (`whsec_…`), of which there are several while one is rotated.  `site_url` is
-    where payers find the pages, as they see it.  A gateway that has not answered after `answer_s`
-    is asked again later; `notifications_per_s` is how many an address may send.
+    where payers find the pages, as they see it; `site`: whether there are any, and `proxies` are
+    our own in front of them, whose `X-Forwarded-For` is believed.  A gateway that has not answered
+    after `answer_s` is asked again later; `notifications_per_s` is how many an address may send.
     """
 
     gateway_url: Annotated[str, Meta(min_length=1)]
     gateway_secret: Secret
     webhook_secrets: tuple[Secret, ...]
+    site: bool = True
     site_url: str = ""
+    proxies: tuple[str, ...] = ()
     connect_s: Annotated[float, Meta(ge=0.05, le=60)] = 5.0
     answer_s: Annotated[float, Meta(ge=0.05, le=60)] = 10.0
     notifications_per_s: Annotated[int, Meta(ge=1, le=10_000)] = 100
@@ -216,6 +219,22 @@ class EpaySettings(_Table, frozen=True, kw_only=True):
                 secret_bytes(secret.reveal())
             except ValueError as error:
                 raise ValueError(f"webhook_secrets: one {error}") from None
+
+
+class MailSettings(_Table, frozen=True, kw_only=True):
+    """`[mail]`: who takes e-mails; without this table they wait in the books.
+
+    `tls` is `tls` (from the first octet), `starttls` (asked for, and insisted on) or `none`.
+    """
+
+    host: Annotated[str, Meta(min_length=1)]
+    port: Annotated[int, Meta(ge=1, le=65_535)] = 587
+    tls: Literal["tls", "starttls", "none"] = "starttls"
+    tls_ca: str = ""
+    user: str = ""
+    password: Secret | None = None
+    sender: Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+$")]
+    sender_name: str = ""
 
 
 class EngineSettings(_Table, frozen=True, kw_only=True):
@@ -263,6 +282,7 @@ class Settings(_Table, frozen=True, kw_only=True):
     fastagi: FastAgiSettings | None = None
     ussd: UssdSettings = UssdSettings()
     epay: EpaySettings | None = None
+    mail: MailSettings | None = None
     engine: EngineSettings = EngineSettings()
     log: LogSettings = LogSettings()
     security: SecuritySettings = SecuritySettings()

@@ -106,8 +106,9 @@ class PaymentModel(Model):
     def owner(self, pay):
         """Who pays, while the number is his."""
         person = self.people.get(pay.number)
-        same = person is not None and self.lives[pay.number] == pay.life
-        return person if same and person.state != "closed" else None
+        if person is None or person.state == "closed" or self.lives[pay.number] != pay.life:
+            return None
+        return person
 
     # -- a payer
 

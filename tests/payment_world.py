@@ -3,6 +3,8 @@
 `PaymentDoors` can be mixed into any world; `PaymentWorld` is the plain one.
 """
 
+from typing import Any
+
 import msgspec
 
 from telcod.billing.payments import PaymentLimits
@@ -51,6 +53,12 @@ def stopped(what, *values, then="reject"):
 
 class PaymentDoors:
     """What portals, the gateway, the cashier and staff say; each answer as it is."""
+
+    run: Any  # The world's own.
+    row: Any
+    subscriber_row: Any
+    store: Any
+    now_ms: Any
 
     # -- a payer
 

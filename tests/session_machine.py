@@ -5,6 +5,7 @@ very millisecond before a dialogue dies or is forgotten, at it, and behind it.
 
 import re
 from collections import Counter
+from itertools import count
 from typing import ClassVar
 
 import structlog
@@ -46,6 +47,7 @@ SAID = {
 PART_VND = 250
 RICH_VND = 10_000_000
 SCREEN_SEPTETS = 182
+WRONG_KEY = ("key", "7")
 WAYS = (
     ("3", "2", "0903000001"),
     ("3", "2", "0903000002"),
@@ -65,7 +67,18 @@ keys = st.sampled_from(("1", "2", "3", "4", "7"))
 offsets = st.sampled_from((0, 0, 0, 0, -1, -1, 1))
 edges = st.sampled_from((DEAD_MS, DEAD_MS, RESUME_MS, ANSWER_MS))
 off_by = st.sampled_from((-1, 0, 0, 1))
-texts = st.sampled_from(("hello", "3"))
+fates = st.one_of(
+    st.tuples(st.just("key"), st.sampled_from(("7", "7", "7", "3", "1", "2", "4"))),
+    st.tuples(st.just("code"), st.booleans()),
+    st.tuples(st.just("note"), st.sampled_from(("accepted", "failed", "expired"))),
+    st.tuples(st.just("wait"), st.sampled_from((ANSWER_MS, ANSWER_MS, KEPT_MS))),
+)
+
+
+happenings = st.one_of(
+    st.lists(fates, min_size=1, max_size=4),
+    st.tuples(st.just(WRONG_KEY), st.just(WRONG_KEY), fates, fates),
+)
 
 
 class SessionMachine(RuleBasedStateMachine):
@@ -91,6 +104,7 @@ class SessionMachine(RuleBasedStateMachine):
     def books_open(self):
         self.world = self.make_world(rules=with_gateways(rules_with(calls=OFTEN)))
         self.model = SessionModel(NUMBERS)
+        self.more_ids = count(len(IDS) + 1)
         for number in PEOPLE:
             self.world.subscriber(number, balance_vnd=RICH_VND)
             self.model.people[number] = Person()
@@ -112,11 +126,11 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(session=ids, who=people, way=st.sampled_from(WAYS), twice=st.booleans())
     def somebody_goes_all_the_way(self, session, who, way, twice):
         self._step(session, who, "", 0, twice=twice)
-        for typed in way:
-            talk = self.model.talks.get(session)
-            if talk is None or talk.msisdn != who or talk.over:
-                return
-            self._step(session, who, typed, talk.step, twice=twice)
+        talk = self.model.talks.get(session)
+        if talk is not None and talk.msisdn == who and talk.place == ("main", None):
+            for typed in way:
+                talk = self.model.talks[session]
+                self._step(session, who, typed, talk.step, twice=twice)
 
     @rule(session=ids, who=people, data=st.data(), offset=offsets, same=st.booleans())
     def a_step_comes_out_of_turn(self, session, who, data, offset, same):
@@ -230,16 +244,36 @@ class SessionMachine(RuleBasedStateMachine):
         if detail == "accept":
             self._arrives()
 
+    @rule(payer=st.sampled_from((B, B, C)), happens=happenings)
+    def a_question_is_put_and_much_happens_to_it(self, payer, happens):
+        self.somebody_texts_for_another_to_pay(A, payer)
+        if not self.model.texts:
+            return
+        push = len(self.model.texts)
+        for what, detail in happens:
+            match what:
+                case "key":
+                    talk = self.model.talks.get(f"{PUSHED}{push}")
+                    step = talk.step if talk else 1
+                    self._press(push, self.model.texts[-1].payer, detail, step)
+                case "code":
+                    self._code(push, accepts=detail)
+                case "note":
+                    self._note(push, detail)
+                case "wait":
+                    self._until(self.world.now_ms + detail)
+
     @precondition(lambda self: self.world is not None and self.model.texts)
     @rule(data=st.data(), accepts=st.booleans())
     def b_answers_by_the_code(self, data, accepts):
-        text = self.model.texts[self._push(data) - 1]
+        self._code(self._push(data), accepts=accepts)
+
+    def _code(self, push, *, accepts):
+        text = self.model.texts[push - 1]
         codes = self._codes(text.payer)
         if not text.coded or self.model.people[text.payer].closed or not codes:
             return
-        # The newest code of a payer is that of the question that was put last.
-        row = self._row(text)
-        code = row.code or codes[-1]
+        code = self.world.held_texts()[push - 1].code
         still = self.model.code(text, accepts=accepts)
         outcome = self.world.text(text.payer, f"{'Y' if accepts else 'N'} {code}").outcome
         done = "forward.accepted" if accepts else "forward.declined"
@@ -254,16 +288,15 @@ class SessionMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.world is not None and self.model.texts)
     @rule(data=st.data(), became=st.sampled_from(("accepted", "accepted", "failed", "expired")))
     def the_pusher_notes_what_became_of_a_push(self, data, became):
-        push = self._push(data)
+        self._note(self._push(data), became)
+
+    def _note(self, push, became):
         self.model.noted(push, became)
         assert self.world.pushed(became, seq=push) == "push.noted"
 
     def _push(self, data):
         newest = len(self.model.texts)
         return data.draw(st.integers(max(1, newest - 2), newest))
-
-    def _row(self, text):
-        return self.world.held_texts()[self.model.texts.index(text)]
 
     def _codes(self, payer):
         """The codes that a payer read in texts, oldest first."""
@@ -290,6 +323,15 @@ class SessionMachine(RuleBasedStateMachine):
             self._step(session, talk.msisdn, "9", talk.step)
         else:
             self._step("s2" if session != "s2" else "s3", talk.msisdn, "", 0)
+
+    @rule(who=people, edge=edges, off=off_by, told=st.booleans())
+    def a_dialogue_is_left_and_its_end_told_late_or_never(self, who, edge, off, told):
+        session = f"s{next(self.more_ids)}"
+        self.somebody_goes_all_the_way(session, who, ("3",), twice=False)
+        self._until(self.world.now_ms + edge + off)
+        if told:
+            self.a_dialogue_is_broken_off(session)
+        self._step(f"s{next(self.more_ids)}", who, "", 0)
 
     @precondition(lambda self: self.world is not None and self.model.texts)
     @rule(key=keys, off=off_by)

@@ -39,6 +39,11 @@ def heard(sock):
     return found
 
 
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
 def watched(environ, *, usecs=30_000):
     return Systemd(environ | {"WATCHDOG_USEC": str(usecs), "WATCHDOG_PID": str(PID)}, pid=PID)
 
@@ -117,7 +122,10 @@ def test_it_is_fed_while_the_writer_answers_also_if_that_has_too_much_to_do(tmp_
         folder.mkdir()
         with manager(folder) as (sock, environ):
             asyncio.run(fed(watched(environ), submit, rounds=3))
-            assert heard(sock) == ["WATCHDOG=1\nSTATUS=ready"] * 3
+            # What was asked before is fed; the last one may have been cut off.
+            messages = heard(sock)
+            assert len(messages) >= 3
+            assert set(messages) == {"WATCHDOG=1\nSTATUS=ready"}
 
 
 def test_it_starves_when_the_writer_is_gone_or_hangs(tmp_path):

@@ -8,7 +8,6 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Generator
-from functools import partial
 from pathlib import Path
 from typing import ClassVar, Final, NamedTuple
 
@@ -74,12 +73,16 @@ def _restore(backup: Path, target: Path, tariffs: TariffBook) -> Restored:
 def _locked(target: Path) -> Generator[None, None, None]:
     """The lock that a daemon on these books would have."""
     path = target.with_name(f"{target.name}.lock")
-    with path.open("ab", opener=partial(os.open, mode=0o600)) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise StoreLocked(f"{target} is in use by another telcod") from error
+    lock_fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock_fd)
+        raise StoreLocked(f"{target} is in use by another telcod") from error
+    try:
         yield
+    finally:
+        os.close(lock_fd)
 
 
 def _remove(part: Path) -> None:

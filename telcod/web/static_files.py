@@ -11,8 +11,7 @@ from typing import Annotated, Any, Final
 
 from litestar import Response, get
 from litestar.exceptions import NotFoundException
-from litestar.params import PathParameter
-from litestar.params import FromPath
+from litestar.params import FromPath, PathParameter
 
 FOLDER: Final = Path(__file__).parent / "static"
 # Nothing but these is ever read: a name in an address is no path.

@@ -10,7 +10,8 @@ from telcod.billing.accounts import (
     debt_account,
 )
 from telcod.days import DAY_MS, HOUR_MS, MINUTE_MS
-from telcod.rows import ENTRY, QUARANTINE
+from telcod.errors import LedgerCorrupt
+from telcod.rows import ENTRY, INVOICE, LIMIT_COUNTER, PAYMENT_OF, QUARANTINE
 from telcod.text import count_parts, is_gsm7
 from tests.payment_world import (
     PAYER,
@@ -484,3 +485,49 @@ def test_a_case_is_closed_once_by_a_person_with_a_note(tmp_path, on_disk):
         assert (case.closed_by, case.note, case.kind) == ("token:an", "bank erred", "contradictory")
         assert world.audited()[-1] == ("token:an", "payment.close_case", "p1")
         assert world.check() == []
+
+
+# ------------------------------------------------------------------------- what must not happen
+
+
+@pytest.mark.rule("PAY-11", "NUM-5")
+def test_an_invoice_that_was_asked_for_on_the_page_is_noted_when_it_is_cleared(world):
+    world.import_({"msisdn": A, "name": "An", "address": "Hue"})
+    world.pay("p1", A, invoice="1")
+    world.pay("p2", A, invoice="0", token="tok-2")
+    assert [row.payment for row in world.store.scan(INVOICE)] == ["p1"]
+
+
+@pytest.mark.rule("PAY-4")
+def test_a_gateway_that_tells_no_token_is_believed_as_well(world):
+    assert world.pay("p1", A, token="").outcome == "payment.cleared"
+    assert not [row for row in world.store.scan(PAYMENT_OF) if row.subject.startswith("card:")]
+
+
+@pytest.mark.rule("PAY-6")
+def test_a_review_that_comes_to_something_else_changes_nothing():
+    world = PaymentWorld(rules=RULES)
+    world.subscriber(A)
+    world.pay("p1", A, BIG)
+    assert world.staff("review", "p1", "maybe", "x").outcome == "ours.sorry"
+    assert world.state("p1") == "in_review"
+    assert world.check() == []
+
+
+@pytest.mark.rule("PAY-3", "PAY-9")
+@pytest.mark.parametrize("broken", ["counter", "entry"])
+def test_books_that_somebody_spoilt_stop_the_process(broken):
+    world = PaymentWorld(rules=RULES)
+    world.subscriber(A)
+    tables = world.store._tables
+    if broken == "counter":
+        world.begin("p1", A)
+        tables[LIMIT_COUNTER.index].clear()
+        with pytest.raises(LedgerCorrupt):
+            world.notify("p1", "declined")
+    else:
+        world.pay("p1", A)
+        world.staff("propose_cancel", "p1", "x", actor="token:an")
+        del tables[ENTRY.index][world.payment("p1").cleared]
+        with pytest.raises(LedgerCorrupt):
+            world.staff("confirm_cancel", "p1", "x", actor="token:binh")

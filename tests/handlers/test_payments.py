@@ -298,7 +298,8 @@ def test_an_unknown_end_keeps_the_slot_and_is_asked_for_in_time(world):
     world.begin("p1", A)
     start_ms = world.now_ms
     assert world.notify("p1", "unknown").outcome == "payment.unknown"
-    asked_at = []
+    assert world.notify("p1", "unknown").outcome == "payment.unknown"
+    asked_at: list[int] = []
     while len(asked_at) < 6:
         world.pass_time(world.payment("p1").next_at - world.now_ms)
         assert world.jobs() == {"p1": "inquire"}

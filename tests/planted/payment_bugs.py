@@ -10,9 +10,10 @@ import msgspec
 import handlers.clearing
 import handlers.payments
 import telcod.billing.payments
+from telcod.billing.accounts import debt_account
 from telcod.billing.payments import Result, Verdict, counted
 from telcod.days import business_date
-from telcod.rows import ACCOUNT, LIMIT_COUNTER, PAYMENT, SUBSCRIBER
+from telcod.rows import ACCOUNT, CENTRE, LIMIT_COUNTER, PAYMENT, SUBSCRIBER
 from tests.planted.bugs import put_in
 from tests.planted.call_bugs import before
 
@@ -223,9 +224,9 @@ def a_card_is_not_remembered():
 def a_closed_centre_clears():
     def spoil(request, tx):
         payment = tx.get(PAYMENT, request.args[0])
-        row = tx.get(handlers.clearing.CENTRE, payment.centre)
+        row = tx.get(CENTRE, payment.centre)
         if row is not None and payment.next_at <= tx.now_ms:
-            tx.put(handlers.clearing.CENTRE, replace(row, clearing_open=1))
+            tx.put(CENTRE, replace(row, clearing_open=1))
 
     with before("payment.due", spoil):
         yield
@@ -272,7 +273,7 @@ def a_topup_does_not_wake_a_package():
 def a_blocked_one_is_let_in_with_a_debt():
     def paid(right):
         def wrong(tx, payment, subscriber):
-            before_emit = tx.get(ACCOUNT, handlers.clearing.debt_account(subscriber.msisdn))
+            before_emit = tx.get(ACCOUNT, debt_account(subscriber.msisdn))
             if subscriber.state == "debt_blocked" and before_emit.posted < 0:
                 tx.emit("subscriber", "unblock_requested", subscriber.msisdn)
             right(tx, payment, subscriber)

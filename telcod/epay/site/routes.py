@@ -133,9 +133,14 @@ class Site:
 
     def routes(self) -> tuple[HTTPRouteHandler, ...]:
         """The routes, open to everybody; none of them is part of the API."""
+
+        # The framework copies what it is handed, and a function is its own copy; a method isn't.
+        def answer_problem(request: AnyRequest, error: Exception) -> Page:
+            return self._answer_problem(request, error)
+
         common: dict[str, Any] = {
             "include_in_schema": False,
-            "exception_handlers": {Exception: self._answer_problem},
+            "exception_handlers": {Exception: answer_problem},
             "media_type": "text/html",
             "status_code": HTTP_200_OK,
         }
