@@ -146,6 +146,18 @@ BY_SHORT_CODE: Final[Mapping[str, tuple[Route, ...]]] = {
 }
 ROUTES: Final[Mapping[str, Route]] = {
     route.name: route
-    for table in (PAYFORME, EPAYMENT, NO_KEYWORD, TEXTS, MENU, CALLS, NETWORK, PAYMENTS, CLOCK, BOOKS, STAFF)
+    for table in (
+        PAYFORME,
+        EPAYMENT,
+        NO_KEYWORD,
+        TEXTS,
+        MENU,
+        CALLS,
+        NETWORK,
+        PAYMENTS,
+        CLOCK,
+        BOOKS,
+        STAFF,
+    )
     for route in table
 }

@@ -131,12 +131,12 @@ def _notices(tx: Tx, subscriber: Subscriber, *, wanted: int) -> Reply:
 
 def _charge(tx: Tx, subscriber: Subscriber, entry: Entry) -> str:
     what = tx.rules.catalogue.render(f"charge.{entry.kind}", {}, subscriber.language)
-    other = _other(tx, entry)
+    other = whom_it_was_for(tx, entry)
     whom = f" {national(Msisdn(other))}" if other else ""
     return f"{local_time(entry.committed_at)} {what}{whom} {money(entry.amount)}"
 
 
-def _other(tx: Tx, entry: Entry) -> int:
+def whom_it_was_for(tx: Tx, entry: Entry) -> int:
     """Whom a charge was for: the caller of a call, the sender of a text; 0 for a package."""
     cause, _, name = entry.command.partition(":")
     if cause in {"call", "call.late"}:

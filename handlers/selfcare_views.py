@@ -7,8 +7,7 @@ Where a text's answer is a sentence, programs need the facts behind it; no rule 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from handlers.info import LEFT_BEHIND
-from handlers.info import _other as whom_it_was_for
+from handlers.info import LEFT_BEHIND, whom_it_was_for
 from telcod.billing.accounts import main_account
 from telcod.billing.lists import numbers_of, on_net
 from telcod.billing.packages import is_working

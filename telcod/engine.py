@@ -409,7 +409,9 @@ class Batcher:
         if route is None:
             return
         request = Request(
-            route.name, args=(str(done.mo), str(int(done.state))), channel=Channel.CLOCK
+            route.name,
+            args=(str(done.mo), str(int(done.state)), str(done.seq)),
+            channel=Channel.CLOCK,
         )
         mark = tx.mark()
         try:

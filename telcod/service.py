@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Final
 
 import handlers
+import handlers.selfcare
 import ussd.sessions
 from telcod.dispatch import Route
 
 
 def with_sessions(routes: Mapping[str, Route]) -> Mapping[str, Route]:
     """The routes, and USSD sessions whose menu leads to them."""
-    return {**routes, **ussd.sessions.routes(routes)}
+    return {**routes, **ussd.sessions.routes(routes), **handlers.selfcare.routes(routes)}
 
 
 SERVICE: Final = with_sessions(handlers.ROUTES)

@@ -48,11 +48,12 @@ PART_VND = 250
 RICH_VND = 10_000_000
 SCREEN_SEPTETS = 182
 WRONG_KEY = ("key", "7")
+CLEAR = ("3", "4", "1")
 WAYS = (
     ("3", "2", "0903000001"),
     ("3", "2", "0903000002"),
     ("3", "2", "84903000003"),
-    ("3", "4", "1"),
+    CLEAR,
     ("4", "1"),
     ("4", "2"),
     ("5", "2", "0903000002", "hello"),
@@ -77,7 +78,8 @@ fates = st.one_of(
 
 happenings = st.one_of(
     st.lists(fates, min_size=1, max_size=4),
-    st.tuples(st.just(WRONG_KEY), st.just(WRONG_KEY), fates, fates),
+    st.tuples(st.tuples(st.just("key"), st.sampled_from("1234"))),
+    st.tuples(*[st.just(WRONG_KEY)] * 2, st.one_of(st.just(WRONG_KEY), fates), fates),
 )
 
 
@@ -127,6 +129,8 @@ class SessionMachine(RuleBasedStateMachine):
     def somebody_goes_all_the_way(self, session, who, way, twice):
         self._step(session, who, "", 0, twice=twice)
         talk = self.model.talks.get(session)
+        if talk is not None and talk.msisdn == who and talk.step == 1 and talk.place[0] == "offer":
+            self._step(session, who, "2", 1, twice=twice)
         if talk is not None and talk.msisdn == who and talk.place == ("main", None):
             for typed in way:
                 talk = self.model.talks[session]
@@ -141,11 +145,15 @@ class SessionMachine(RuleBasedStateMachine):
         who = talk.msisdn if again else who
         self._step(session, who, typed if step else "", step)
 
-    @rule(session=ids)
-    def the_last_step_comes_again(self, session):
-        talk = self.model.talks.get(session)
-        if talk is not None:
-            self._step(session, talk.msisdn, talk.typed, talk.step - 1)
+    @precondition(lambda self: self.world is not None and self.model.talks)
+    @rule(data=st.data(), other=st.booleans())
+    def the_last_step_comes_again_or_so(self, data, other):
+        begun = sorted(each for each in self.model.talks if not each.startswith(PUSHED))
+        if begun:
+            session = data.draw(st.sampled_from(begun))
+            talk = self.model.talks[session]
+            other = other and talk.step > 1
+            self._step(session, talk.msisdn, "zz" if other else talk.typed, talk.step - 1)
 
     @rule(session=ids)
     def a_dialogue_is_broken_off(self, session):
@@ -246,8 +254,13 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule(payer=st.sampled_from((B, B, C)), happens=happenings)
     def a_question_is_put_and_much_happens_to_it(self, payer, happens):
+        if self.model.people[payer].closed:
+            self._comes_back(payer)
+        if A in self.model.people[payer].black:
+            self.somebody_goes_all_the_way(self._new_id(), payer, CLEAR, twice=False)
+        before = len(self.model.texts)
         self.somebody_texts_for_another_to_pay(A, payer)
-        if not self.model.texts:
+        if len(self.model.texts) == before:  # He was offered to go on, and has cleared nothing.
             return
         push = len(self.model.texts)
         for what, detail in happens:
@@ -306,6 +319,7 @@ class SessionMachine(RuleBasedStateMachine):
     def _arrives(self):
         row = self.world.forwarded()[-1]
         assert self.world.deliver(message_id=str(row.seq)) == "receipt.delivered"
+        assert self.world.check() == []
 
     # -- time, numbers, restarts
 
@@ -326,12 +340,15 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule(who=people, edge=edges, off=off_by, told=st.booleans())
     def a_dialogue_is_left_and_its_end_told_late_or_never(self, who, edge, off, told):
-        session = f"s{next(self.more_ids)}"
+        session = self._new_id()
         self.somebody_goes_all_the_way(session, who, ("3",), twice=False)
         self._until(self.world.now_ms + edge + off)
         if told:
             self.a_dialogue_is_broken_off(session)
-        self._step(f"s{next(self.more_ids)}", who, "", 0)
+        self._step(self._new_id(), who, "", 0)
+
+    def _new_id(self):
+        return f"s{next(self.more_ids)}"
 
     @precondition(lambda self: self.world is not None and self.model.texts)
     @rule(key=keys, off=off_by)
@@ -353,8 +370,12 @@ class SessionMachine(RuleBasedStateMachine):
             assert self.world.set_state(who, "closed").outcome == "state.set"
             self.model.closes(who)
         if back:
-            self.world.import_({"msisdn": who, "balance_vnd": RICH_VND, "state": "active"})
-            self.model.comes_back(who)
+            self._comes_back(who)
+
+    def _comes_back(self, who):
+        self.world.import_({"msisdn": who, "balance_vnd": RICH_VND, "state": "active"})
+        self.model.comes_back(who)
+        assert self.world.check() == []
 
     @rule()
     def telcod_is_started_again(self):
@@ -394,4 +415,3 @@ class SessionMachine(RuleBasedStateMachine):
         assert list(self.world.store.scan(QUARANTINE)) == []
         seqs = [row.seq for row in self.world.store.scan(MO)]
         assert seqs == list(range(1, len(seqs) + 1))
-        assert self.world.check() == []

@@ -3,16 +3,20 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
+from telcod.cli.checks import start_problems
 from telcod.cli.edge import Context, Told
 from telcod.cli.options import common
 from telcod.doors import Profiles
 from telcod.errors import EXIT_NOT_FINE
 from telcod.rulebook import load_rules
 from telcod.settings import FILE_NAME, Problem, Settings, SettingsError, load, shipped_config_dir
+
+if TYPE_CHECKING:
+    from telcod.rules import Rules
 
 SHIPPED_STORE: Final = 'url = "sqlite:///var/lib/telcod/telcod.db"'
 STORE: Final = "sqlite:telcod.db"
@@ -62,11 +66,16 @@ def check(context: Context) -> None:
         settings = context.settings()
     except SettingsError as error:
         problems += error.problems
-    for read in (load_rules, Profiles):
-        try:
-            read(settings)
-        except SettingsError as error:
-            problems += error.problems
+    rules: Rules | None = None
+    try:
+        rules = load_rules(settings)
+    except SettingsError as error:
+        problems += error.problems
+    try:
+        Profiles(settings)
+    except SettingsError as error:
+        problems += error.problems
+    problems += start_problems(settings, rules)
     for problem in problems:
         click.echo(str(problem))
     if problems:

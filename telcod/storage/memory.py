@@ -28,6 +28,7 @@ from telcod.rows import (
     INVOICE,
     LIMIT_COUNTER,
     LIST_ENTRY,
+    LOGIN_CODE,
     LOGS,
     META,
     MO,
@@ -38,6 +39,7 @@ from telcod.rows import (
     OUTBOX_SMS,
     PAYMENT,
     PERIOD,
+    SELF_SESSION,
     SETTLEMENT,
     SMSC_CONNECTION,
     SUBSCRIBER,
@@ -93,6 +95,8 @@ CHECKS: Final[Mapping[Table[Any], Callable[[Any], bool]]] = {
         and (row.kind == "paid") == (row.entry > 0)
     ),
     LIST_ENTRY: lambda row: row.owner != row.number and row.kind in set(ListKind),
+    LOGIN_CODE: lambda row: 0 <= row.tries <= 5,
+    SELF_SESSION: lambda row: row.channel in {"web", "app"} and row.acts >= 0,
     USSD_SESSION: lambda row: row.step >= 0 and row.ended in {0, 1},
     OUTBOX_PUSH: lambda row: row.asks in {0, 1} and row.state in {0, 1, 2, 3},
     PAYMENT: lambda row: (

@@ -55,6 +55,9 @@ def _restore(backup: Path, target: Path, tariffs: TariffBook) -> Restored:
     there = [path for path in _all(target, _BESIDE) if path.exists() or path.is_symlink()]
     if there:
         raise RestoreRefused(f"{', '.join(map(str, there))}: there already")
+    with contextlib.closing(open_snapshot(backup)) as snapshot:
+        if not snapshot.schema:
+            raise RestoreRefused(f"{backup} holds no books", what_to_do="Name another file.")
     part = target.with_name(f".{target.name}.restoring")
     _remove(part)  # of a restore that was cut off; nobody else is at it
     try:

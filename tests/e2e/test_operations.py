@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from telcod.cli.root import telcod as command
 from telcod.rows import MO, PERIOD, SUBSCRIPTION
-from telcod.simulator.smsc import SimulatedSmsc
+from telcod.settings import shipped_config_dir
 from telcod.simulator.smsc_behaviour import STATUS_THROTTLED, Behaviour
 from telcod.smpp.trace import TraceBegun, TracedPdu
 from telcod.web.staff_requests import Refused
@@ -29,6 +29,7 @@ from tests.e2e.harness import (
     write_settings,
 )
 from tests.world import World
+from ussd.steps import Step, shown, step_request
 
 pytestmark = [pytest.mark.anyio, pytest.mark.rule("CLI-8")]
 
@@ -351,3 +352,38 @@ def test_every_command_of_operations_has_help():
     for name in ("status", "top", "trace"):
         assert command.commands[name].help
         assert all(param.help for param in command.commands[name].params if param.name != "path")
+
+
+# ------------------------------------------------------------------------------------------ reload
+
+
+@pytest.mark.rule("CLI-1", "CFG-2", "USSD-3")
+async def test_a_reload_takes_a_changed_menu_and_a_mistake_in_it_changes_nothing(
+    simulated, tmp_path
+):
+    shutil.copytree(shipped_config_dir() / "ussd", tmp_path / "ussd")
+    menu = tmp_path / "ussd" / "1566.toml"
+    shipped = menu.read_text(encoding="utf-8")
+
+    async with Telcod(tmp_path, link(simulated)) as telcod:
+        await telcod.wait_bound()
+        await telcod.subscribers({"msisdn": A})
+
+        async def first_screen(session):
+            request = step_request(
+                session,
+                Step(msisdn=str(A), service_code="*1566#", step=0),
+                platform="test",
+                sender=A,
+            )
+            return shown(await telcod.daemon.submit(request)).text
+
+        assert "Payforme: nguoi nhan tra" in await first_screen("one")
+        menu.write_text(shipped.replace("Payforme: nguoi nhan tra", "Nguoi nhan tra", 1), "utf-8")
+        assert await telcod.daemon.reload()
+        assert "Payforme" not in (await first_screen("two")).splitlines()[0]
+        menu.write_text(shipped.replace('first = "main"', 'first = "nowhere"'), "utf-8")
+        assert not await telcod.daemon.reload()
+        assert "1566.toml: first" in "".join(telcod.told)
+        assert "Payforme" not in (await first_screen("three")).splitlines()[0]
+        assert telcod.count_told("link a is bound") == 1

@@ -1,5 +1,7 @@
 """The payment site in one process, and somebody who reads its pages and sends their forms."""
 
+from typing import Any
+
 import httpx
 import msgspec
 from argon2 import PasswordHasher
@@ -88,7 +90,8 @@ class SiteWorld(PayWorld):
 
     def reader(self, address=PAYER, **headers):
         """Somebody with a browser of his own."""
-        transport = httpx.ASGITransport(self.app, client=(address, 40_000))
+        app: Any = self.app
+        transport = httpx.ASGITransport(app, client=(address, 40_000))
         client = httpx.AsyncClient(transport=transport, base_url=TELCOD, headers=headers)
         return Reader(self, client)
 
@@ -102,7 +105,7 @@ class Page:
         self.headers = response.headers
         self.location = response.headers.get("location", "")
         self.html = response.text
-        tree = html.fromstring(self.html) if self.html.strip() else None
+        tree: Any = html.fromstring(self.html) if self.html.strip() else None
         self.tree = tree
         self.text = " ".join(tree.text_content().split()) if tree is not None else ""
 

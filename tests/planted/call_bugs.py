@@ -9,6 +9,7 @@ import msgspec
 
 import handlers
 import handlers.calls
+import handlers.lists
 import telcod.billing.calls
 import telcod.check_calls
 from handlers.calls import row_id
@@ -206,19 +207,19 @@ def a_second_caller_is_asked_about_too():
 @contextmanager
 def key_3_does_not_whitelist():
     def listing(right):
-        def wrong(tx, call, kind):
+        def wrong(tx, owner, number, kind):
             if kind != "white":
-                right(tx, call, kind)
+                right(tx, owner, number, kind)
 
         return wrong
 
-    with in_calls("_list", listing):
+    with in_calls("put_on_list", listing):
         yield
 
 
 @contextmanager
 def a_closed_number_gets_a_blacklist():
-    with in_calls("on_net", lambda _: lambda subscriber: True):
+    with put_in(handlers.lists, "on_net", lambda _: lambda subscriber: True):
         yield
 
 

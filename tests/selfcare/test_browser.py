@@ -95,8 +95,8 @@ async def test_a_subscriber_logs_in_changes_package_and_lists_and_sees_charges(w
 
         world.text(A, "HUY"), world.text(A, "DK7")
         await page.goto(f"{home}/me/charges")
-        await page.get_by_role("cell", name="Gói tuần").wait_for()
-        await page.get_by_role("cell", name="5.000 ₫").wait_for()
+        charge = page.get_by_role("listitem").filter(has_text="Gói tuần")
+        await charge.get_by_text("5.000 ₫").wait_for()
         await is_well_laid_out(page)
         await page.get_by_role("button", name="Đăng xuất").click()
         await page.get_by_text("đã đăng xuất").wait_for()
@@ -115,8 +115,8 @@ async def test_a_text_that_waits_is_accepted_on_the_phone(world):
 
 
 async def test_one_visitor_never_sees_what_is_anothers(world):
-    world.text(A, "DK7"), world.text(A, "B 0903000002")
     world.forward(B, A, "Hello")
+    world.text(A, "DK7"), world.text(A, "B 0903000002")
     (asked,) = world.store.scan(ASKED_TEXT)
     async with serving(world) as home, chromium() as browser:
         async with visiting(browser) as page:

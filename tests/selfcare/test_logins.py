@@ -39,7 +39,7 @@ def test_the_code_of_the_text_opens_a_session(world):
     assert world.ask_code(A, "042917").outcome == "self.code_asked"
     assert world.codes_sent_to(A) == ["042917"]
     assert world.confirm(A, "042917") == "self.confirmed"
-    assert world.show("token", "account").data["msisdn"] == str(A)
+    assert world.look("token", "account").data["msisdn"] == str(A)
     assert world.check() == []
 
 
@@ -149,9 +149,9 @@ def test_nothing_of_a_login_is_in_the_journal_or_among_stored_answers(world):
 def test_a_session_ends_after_half_an_hour_without_a_call(world):
     token = world.log_in(A)
     world.clock.advance(30 * MINUTE_MS - 1)
-    assert world.show(token).outcome == "self.shown"
+    assert world.look(token).outcome == "self.shown"
     world.clock.advance(30 * MINUTE_MS)
-    assert world.show(token).outcome == "self.no_session"
+    assert world.look(token).outcome == "self.no_session"
     assert world.row(SELF_SESSION, token) is None
 
 
@@ -159,9 +159,9 @@ def test_a_session_ends_after_a_day_however_busy(world):
     token = world.log_in(A)
     for _ in range(24 * 4 - 1):
         world.clock.advance(15 * MINUTE_MS)
-        assert world.show(token).outcome == "self.shown"
+        assert world.look(token).outcome == "self.shown"
     world.clock.advance(15 * MINUTE_MS)
-    assert world.show(token).outcome == "self.no_session"
+    assert world.look(token).outcome == "self.no_session"
 
 
 def test_logging_out_ends_it_and_again_is_fine(world):
@@ -177,8 +177,8 @@ def test_the_sixth_session_ends_the_oldest(world):
         world.log_in(A, token)
         world.clock.advance(13 * MINUTE_MS)
         for other in tokens:
-            world.show(other)
-    open_ones = [token for token in tokens if world.show(token).outcome == "self.shown"]
+            world.look(other)
+    open_ones = [token for token in tokens if world.look(token).outcome == "self.shown"]
     assert open_ones == tokens[1:]
     assert len(list(world.store.scan(SELF_SESSION))) == 5
 
@@ -194,9 +194,9 @@ def test_a_number_that_comes_back_is_somebody_else_whom_no_old_session_or_code_s
     token = world.log_in(A)
     world.ask_code(A, "111111")
     world.set_state(A, "closed")
-    assert world.show(token).outcome == "self.no_session"
+    assert world.look(token).outcome == "self.no_session"
     world.subscriber(A)
-    assert world.show(token).outcome == "self.no_session"
+    assert world.look(token).outcome == "self.no_session"
     assert world.confirm(A, "111111") == "self.refused"
     assert world.ask_code(A, "222222").outcome == "self.code_asked"
     assert world.confirm(A, "222222") == "self.confirmed"

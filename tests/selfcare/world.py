@@ -46,7 +46,7 @@ class SelfWorld(TextWorld):
     def do(self, token, route, *words):
         return self.ask("do", token, route, *words)
 
-    def show(self, token, part="home", start=0):
+    def look(self, token, part="home", start=0):
         return self.ask("show", token, part, str(start))
 
     # -- the phone

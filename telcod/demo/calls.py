@@ -9,12 +9,7 @@ from typing import Final, NamedTuple
 
 from rich.console import Console
 
-from telcod.app import Daemon
 from telcod.simulator.ivr import GESTURES, Play, Played, SimulatedIvr
-from telcod.vault import token_hash
-from telcod.web.scopes import Scope
-from telcod.web.staff_requests import create_token
-from telcod.web.tokens import new_token
 
 DIALS_WORD: Final = "dials"
 TALK_S: Final = 60
@@ -33,24 +28,17 @@ class Dial(NamedTuple):
 
 
 DIALS: Final = (
-    Dial("0903000001", "1566", ("1",), 0, "announce", None),
+    Dial("0903000003", "1566", ("1",), 0, "announce", None),
     # On the whitelist of a working package: connected without a question.
-    Dial("0903000002", "15660903000001", ("2",), 61, "connect", 1_525),
+    Dial("0903000002", "15660903000003", ("2",), 61, "connect", 1_525),
     # On the blacklist: refused without a question.
-    Dial("0903000003", "15660903000002", ("1",), 60, "refuse", None),
-    Dial("0903000003", "1566 0903 000 001", ("2",), 60, "refuse", None),
+    Dial("0903000001", "15660903000002", ("1",), 60, "refuse", None),
+    Dial("0903000001", "1566 0903 000 003", ("2",), 60, "refuse", None),
     # 500d pay 20 seconds.
-    Dial("0903000001", "1566+84903000003", ("silence", "7", "1"), 20, "connect", 500),
-    Dial("0903000002", "15660903000003", ("1",), 60, "refuse", None),
-    Dial("0903000001", "0903000002", ("1",), 60, "not_applicable", None),
+    Dial("0903000003", "1566+84903000001", ("silence", "7", "1"), 20, "connect", 500),
+    Dial("0903000002", "15660903000001", ("1",), 60, "refuse", None),
+    Dial("0903000003", "0903000002", ("1",), 60, "not_applicable", None),
 )
-
-
-async def voice_platform(daemon: Daemon) -> SimulatedIvr:
-    """A platform with a token of its own; close it with `async with`."""
-    token = new_token()
-    await daemon.submit(create_token("demo-ivr", Scope.IVR.value, token_hash(token), actor="demo"))
-    return SimulatedIvr(f"http://127.0.0.1:{daemon.web.port}", token, name="demo-call")
 
 
 async def hold_calls(ivr: SimulatedIvr, dials: Sequence[Dial], console: Console) -> list[str]:
