@@ -6,7 +6,7 @@ very millisecond before a dialogue dies or is forgotten, at it, and behind it.
 import re
 from collections import Counter
 from itertools import count
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import structlog
 from hypothesis import strategies as st
@@ -95,7 +95,7 @@ class SessionMachine(RuleBasedStateMachine):
         super().__init__()
         self._quiet = structlog.testing.capture_logs()
         self._quiet.__enter__()
-        self.world = None
+        self.world: Any = None
 
     def teardown(self):
         if self.world is not None:
@@ -119,7 +119,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule(session=ids, who=people, data=st.data(), twice=st.booleans())
     def somebody_types_what_leads_on(self, session, who, data, twice):
-        talk = self.model.talks.get(session)
+        talk: Any = self.model.talks.get(session)
         if talk is None or talk.over:
             self._step(session, who, "", 0, twice=twice)
         else:
@@ -128,7 +128,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(session=ids, who=people, way=st.sampled_from(WAYS), twice=st.booleans())
     def somebody_goes_all_the_way(self, session, who, way, twice):
         self._step(session, who, "", 0, twice=twice)
-        talk = self.model.talks.get(session)
+        talk: Any = self.model.talks.get(session)
         if talk is not None and talk.msisdn == who and talk.step == 1 and talk.place[0] == "offer":
             self._step(session, who, "2", 1, twice=twice)
         if talk is not None and talk.msisdn == who and talk.place == ("main", None):
@@ -138,7 +138,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule(session=ids, who=people, data=st.data(), offset=offsets, same=st.booleans())
     def a_step_comes_out_of_turn(self, session, who, data, offset, same):
-        talk = self.model.talks.get(session)
+        talk: Any = self.model.talks.get(session)
         step = max(0, (talk.step if talk else 0) + offset)
         again = talk is not None and same and offset == -1
         typed = talk.typed if again else data.draw(self._inputs(talk))
@@ -237,7 +237,7 @@ class SessionMachine(RuleBasedStateMachine):
     def a_key_is_pressed(self, data, key, offset, other):
         push = self._push(data)
         text = self.model.texts[push - 1]
-        talk = self.model.talks.get(f"{PUSHED}{push}")
+        talk: Any = self.model.talks.get(f"{PUSHED}{push}")
         step = max(1, (talk.step if talk else 1) + offset)
         again = talk is not None and offset == -1
         who = A if other else text.payer
@@ -266,7 +266,7 @@ class SessionMachine(RuleBasedStateMachine):
         for what, detail in happens:
             match what:
                 case "key":
-                    talk = self.model.talks.get(f"{PUSHED}{push}")
+                    talk: Any = self.model.talks.get(f"{PUSHED}{push}")
                     step = talk.step if talk else 1
                     self._press(push, self.model.texts[-1].payer, detail, step)
                 case "code":
@@ -329,7 +329,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule(session=ids, edge=edges, off=off_by, who=people)
     def time_passes_to_where_a_dialogue_dies_or_is_forgotten(self, session, edge, off, who):
-        talk = self.model.talks.get(session)
+        talk: Any = self.model.talks.get(session)
         if talk is None or talk.touched + edge + off <= self.world.now_ms:
             return
         self._until(talk.touched + edge + off)
@@ -357,7 +357,7 @@ class SessionMachine(RuleBasedStateMachine):
         text = self.model.texts[-1]
         if text.at + ANSWER_MS + off > self.world.now_ms:
             self._until(text.at + ANSWER_MS + off)
-            talk = self.model.talks.get(f"{PUSHED}{push}")
+            talk: Any = self.model.talks.get(f"{PUSHED}{push}")
             self._press(push, text.payer, key, talk.step if talk else 1)
 
     def _until(self, moment_ms):

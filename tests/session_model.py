@@ -6,6 +6,7 @@ it knows nothing of how telcod stores, pages or renders anything.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 DEAD_MS = 180_000
 RESUME_MS = 600_000
@@ -88,7 +89,7 @@ class SessionModel:
 
     number: dict
     people: dict = field(default_factory=dict)
-    talks: dict = field(default_factory=dict)
+    talks: dict[str, Any] = field(default_factory=dict)
     texts: list = field(default_factory=list)
     asked_by_text: int = 0
 
@@ -99,7 +100,7 @@ class SessionModel:
         `unknown`, `stranger`, `expired`, `shows` a screen and whether after a hint, `did` a leaf.
         """
         person = self.people[msisdn]
-        talk = self.talks.get(session)
+        talk: Any = self.talks.get(session)
         lives = talk is not None and not talk.over and now - talk.touched < DEAD_MS
         if lives and talk.msisdn != msisdn:
             return "wrong", talk.step
@@ -127,7 +128,7 @@ class SessionModel:
 
     def ends(self, session, now):
         """A gateway says that it is over; whether anybody knows it."""
-        talk = self.talks.get(session)
+        talk: Any = self.talks.get(session)
         if talk is None:
             return False
         if not talk.over and now - talk.touched < DEAD_MS:
@@ -207,7 +208,7 @@ class SessionModel:
         """
         session = f"push-{push}"
         person, text = self.people[msisdn], self.texts[push - 1]
-        talk = self.talks.get(session)
+        talk: Any = self.talks.get(session)
         lives = talk is not None and not talk.over and now - talk.touched < DEAD_MS
         if lives and talk.msisdn != msisdn:
             return "wrong", talk.step

@@ -47,7 +47,7 @@ class SessionWorld(TextWorld):
         """The gateway says that it is over; the outcome."""
         return self.one(end_request(session, platform=platform)).outcome
 
-    def dial(self, msisdn, code=CODE, *typed, session=""):
+    def dialogue(self, msisdn, code=CODE, *typed, session=""):
         """Somebody dials, and types one thing after another."""
         phone = Phone(self, msisdn, session or f"s{next(self._sessions)}", code)
         return phone.type("").type(*typed)

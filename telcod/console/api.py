@@ -167,9 +167,7 @@ def _subscribers(desk: Desk) -> tuple[HTTPRouteHandler, ...]:
         ] = "",
         before: Before = 0,
     ) -> StoryPage:
-        """What happened to him, newest first: texts, packages, charges, calls, payments, who changed
-        what.  Audited.
-        """
+        """What happened to him, newest first, and who changed what.  Audited."""
         number = desk.number(msisdn)
         return (await desk.story(_by(request), number, kind=kind, before=before))[1]
 

@@ -101,6 +101,14 @@ def nice_top(value: int) -> int:
     return top
 
 
+def short(value: int) -> str:
+    """A tick's value, short: `500`, `20k`, `2M`."""
+    for unit, letter in ((1_000_000, "M"), (1_000, "k")):
+        if value and value % unit == 0:
+            return f"{value // unit}{letter}"
+    return str(value)
+
+
 def share(value: int, whole: int) -> int:
     """How much of a whole, in per mille; 0 of nothing."""
     return value * 1_000 // whole if whole > 0 else 0

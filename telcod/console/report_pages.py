@@ -99,11 +99,11 @@ def _series(name: str, reports: Sequence[Report], say: Say) -> Sequence[_Lines]:
                 for r, bad in zip(reports, wrong, strict=True)
             ]
             texts = [say("column.understood"), say("column.wrong")]
-            columns = ("asked", "accepted", "refused", "expired")
-            asked = [[_sum(_table(r, "requests"), column) for r in reports] for column in columns]
+            came_to = ("asked", "accepted", "refused", "expired")
+            asked = [[_sum(_table(r, "requests"), column) for r in reports] for column in came_to]
             return [
                 _Lines("messages", texts, [right, wrong], stacked=True),
-                _Lines("requests", [say(f"column.{column}") for column in columns], asked),
+                _Lines("requests", [say(f"column.{column}") for column in came_to], asked),
             ]
         case "revenue":
             values = [
@@ -113,12 +113,12 @@ def _series(name: str, reports: Sequence[Report], say: Say) -> Sequence[_Lines]:
             names = [say(f"service.{service}") for service in SERVICES]
             return [_Lines("revenue", names, values, stacked=True, is_money=True)]
         case _:
-            columns = {
+            sums = {
                 "collections": ("collected_vnd", "given_back_vnd"),
                 "clearing": ("cleared_vnd", "cancelled_vnd"),
             }[name]
-            values = [[_sum(_table(r, name), column) for r in reports] for column in columns]
-            names = [say(f"column.{column}") for column in columns]
+            values = [[_sum(_table(r, name), column) for r in reports] for column in sums]
+            names = [say(f"column.{column}") for column in sums]
             return [_Lines(name, names, values, is_money=True)]
 
 
@@ -131,7 +131,7 @@ def _shares(name: str, report: Report, say: Say) -> tuple[Sequence[Shares], str]
         }
     elif name == "messages":
         parts = {
-            f"{row[0]} {say(key) if (key := f'route.{row[1]}') else ''}": int(row[2])
+            f"{row[0]} {say(f'route.{row[1]}')}": int(row[2])
             for row in _table(report, "messages").rows
         }
     else:

@@ -16,6 +16,7 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.status_codes import HTTP_200_OK, HTTP_303_SEE_OTHER
 
+from telcod.console.charts import short
 from telcod.console.desk import ID_CHARS_MAX, PAYMENT_ACTS, Desk
 from telcod.console.report_pages import read_shown
 from telcod.console.visits import (
@@ -80,6 +81,7 @@ class Site:
         self._seals: Final = Seals(vault)
         self._tokens: Final = FormTokens(vault, "staff")
         self._logins: Final = Buckets(rate_per_s=LOGINS_PER_MIN, burst=LOGINS_PER_MIN)
+        self._ended: dict[str, int] = {}
         self.pages: Final = Pages(FOLDER / "templates", FOLDER / "words", home=HOME)
         for language in self.pages.words:
             lacking = {f"kind.{kind}" for kind in KINDS} - set(self.pages.words[language])
@@ -155,6 +157,10 @@ class Site:
         return page
 
     async def _logout(self, visit: Visit, _fields: Mapping[str, str]) -> Page:
+        """The cookie goes, and a copy of it would open nothing here any more."""
+        now_s = self._now_s()
+        self._ended = {one: at for one, at in self._ended.items() if at > now_s - SESSION_S}
+        self._ended[visit.session.id] = now_s
         page = self._onward(f"{HOME}/login")
         page.delete_cookie(SESSION_COOKIE, path=HOME)
         return page
@@ -185,7 +191,7 @@ class Site:
 
     async def _visit(self, request: AnyRequest) -> Visit:
         session = self._seals.open(request.cookies.get(SESSION_COOKIE, ""), Session)
-        if session is None or is_over(session, now_s=self._now_s()):
+        if session is None or session.id in self._ended or is_over(session, now_s=self._now_s()):
             raise Refused(Refusal.NOT_AUTHENTICATED, "nobody is logged in here")
         caller = await self._admit(request, session.token)
         request.scope["auth"] = caller
@@ -323,8 +329,8 @@ class Site:
         typed = query.get("date", "")
         day = day_of(typed, field="date") if typed else business_date(self._clock.wall_ms())
         name = query.get("name", "packages")
-        shown = await read_shown(self._desk.report, name, day, self.pages.speaker(visit.language))
-        return self._page(visit, "reports.html", path=f"{HOME}/reports", shown=shown)
+        shown = await read_shown(self._desk.report, name, day, self._namer(visit.language))
+        return self._page(visit, "reports.html", path=f"{HOME}/reports", shown=shown, short=short)
 
     async def _audit(self, visit: Visit) -> Page:
         query = visit.request.query_params
@@ -425,7 +431,7 @@ class Site:
             template,
             language,
             path=path,
-            has=self.pages.words[language].__contains__,
+            name=self._namer(language),
             **values,
         )
         page = Response(
@@ -495,6 +501,11 @@ class Site:
             request.headers.get("accept-language", ""),
         )
         return chosen, asked in set(Language)
+
+    def _namer(self, language: Language) -> Callable[[str], str]:
+        """A word for what the books name; what has none stays as the books have it."""
+        words = self.pages.words[language]
+        return lambda key: words.get(key, key.partition(".")[2])
 
     def _is_genuine(self, request: AnyRequest, cookie: str, fields: Mapping[str, str]) -> bool:
         fetch_site = request.headers.get("sec-fetch-site", "")

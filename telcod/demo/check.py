@@ -131,7 +131,7 @@ async def _pay(stage: Stage, console: Console) -> list[str]:
         key = {"Idempotency-Key": "demo-check"}
         opened = await portal.post("/epay/v1/payments", json=said, headers=key)
         told: dict[str, Any] = opened.json()
-        console.print(f"{number} pays a bill of {money(BILL_VND)}d by card", style="cyan")
+        console.print(f"{number} pays a bill of {money(BILL_VND)} by card", style="cyan")
         if not opened.is_success:
             return [f"the payment was refused: {json.dumps(told)}"]
         console.print(f"  payment {told['payment_id']}: {told['state']}", markup=False)
@@ -194,7 +194,7 @@ def prove(folder: Path, console: Console) -> list[str]:
 
 
 def _expect(store: SqliteStore) -> Sequence[str]:
-    """What the conversation must have left: one package and two calls charged, once."""
+    """What the conversation must have left: one package, two calls and one payment, once."""
     charged = [entry for entry in store.scan(ENTRY) if entry.kind == "package.week"]
     subscribers = sum(1 for _ in store.scan(SUBSCRIBER))
     faults = []
@@ -203,6 +203,9 @@ def _expect(store: SqliteStore) -> Sequence[str]:
     talked = sorted(entry.amount for entry in store.scan(ENTRY) if entry.kind == "call")
     if talked != sorted(dial.charged_vnd for dial in DIALS if dial.charged_vnd):
         faults.append(f"calls were charged {talked}")
+    paid = [entry.amount for entry in store.scan(ENTRY) if entry.kind == "payment.cleared"]
+    if paid != [BILL_VND]:
+        faults.append(f"payments were cleared {paid}")
     if subscribers != len(PEOPLE):
         faults.append(f"{subscribers} subscribers instead of {len(PEOPLE)}")
     return faults

@@ -224,21 +224,18 @@ class Play:
     async def _screen(self, phone: Phone, going: Coroutine[Any, Any, Dialogue]) -> None:
         """Show what comes of a step; one at a time on a phone."""
         self._busy.add(phone.name)
+        self._dialogues.pop(phone.name, None)
         try:
             dialogue = await going
-            self._dialogues[phone.name] = dialogue
-            seen = dialogue.screen
-            phone.screen = Screen(seen.text, asks=not seen.ends)
+            phone.screen = Screen(dialogue.text, asks=not dialogue.ended)
+            if not dialogue.ended:
+                self._dialogues[phone.name] = dialogue
         except NoScreen as error:
-            self._dialogues.pop(phone.name, None)
             phone.screen = Screen(str(error.status), asks=False, problem=True)
         except httpx.HTTPError as error:
-            self._dialogues.pop(phone.name, None)
             phone.screen = Screen(type(error).__name__, asks=False, problem=True)
         finally:
             self._busy.discard(phone.name)
-        if phone.screen is not None and not phone.screen.asks:
-            self._dialogues.pop(phone.name, None)
         self._changed(phone)
 
     async def _receive_pushes(self) -> None:

@@ -5,6 +5,7 @@ Only reads, by the reader that the daemon has anyway; nothing is told that is no
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -22,23 +23,28 @@ from telcod.billing.accounts import (
 from telcod.demo.people import Person
 from telcod.rows import (
     ACCOUNT,
+    CALL,
     ENTRY,
     MO,
-    OUTBOX_EVENT,
+    PAYMENT,
     SUBSCRIPTION,
+    USSD_SESSION,
     Account,
+    Call,
     Entry,
     MoRow,
-    OutboxEvent,
     PackageStatus,
+    Payment,
     Subscription,
     Table,
+    UssdSession,
 )
 from telcod.storage.readers import SqliteReader
 from telcod.types import Answer
 
 LINES_MAX: Final = 300
 _NEWER_MAX: Final = 500
+_SHOWN_CHARS: Final = 80
 _OWN: Final = (REVENUE_VOICE, REVENUE_SMS, REVENUE_PACKAGE, GATEWAY_RECEIVABLE)
 _COMMANDS: Final = "SELECT key, answer, at FROM command WHERE at >= ? ORDER BY at, key LIMIT ?"
 
@@ -46,8 +52,9 @@ _COMMANDS: Final = "SELECT key, answer, at FROM command WHERE at >= ? ORDER BY a
 class StoryLine(msgspec.Struct, frozen=True):
     """One thing that telcod did.
 
-    `kind` is `text`, `command`, `entry` or `event`; `who` a number; `what` what was asked, `came`
-    what came of it.  An entry has `amount_vnd`, and the accounts as `what` and `came`.
+    `kind` is `text`, `screen`, `call`, `payment`, `command` or `entry`; `who` a number;
+    `what` what was asked, `came` what came of it.  An entry has `amount_vnd`, and the accounts as
+    `what` and `came`.
     """
 
     id: int
@@ -97,9 +104,10 @@ class Story:
         self._reader: Final = reader
         self._people: Final = people
         self._committed: Final = asyncio.Event()
-        self._seqs: dict[Table[Any], int] = {MO: 0, ENTRY: 0, OUTBOX_EVENT: 0}
+        self._seqs: dict[Table[Any], int] = {MO: 0, ENTRY: 0}
         self._commands_at = 0
         self._commands_then: set[str] = set()
+        self._stood: dict[str, str] = {}
         self._last_id = 0
         self.lines: deque[StoryLine] = deque(maxlen=LINES_MAX)
         self.books = Books((), ())
@@ -121,9 +129,11 @@ class Story:
     async def read_on(self) -> list[StoryLine]:
         """The lines that are new, oldest first; `books` is read as well."""
         found = [_of_text(row) for row in await self._newer(MO)]
+        found += await self._changes(USSD_SESSION, _of_screen)
+        found += await self._changes(CALL, _of_call)
         found += await self._commands()
+        found += await self._changes(PAYMENT, _of_payment)
         found += [_of_entry(row) for row in await self._newer(ENTRY)]
-        found += [_of_event(row) for row in await self._newer(OUTBOX_EVENT)]
         found.sort(key=lambda line: line.at_ms)  # the sort is stable: cause before effect
         lines = []
         for line in found:
@@ -153,6 +163,19 @@ class Story:
             self._commands_then.add(key)
             said = msgspec.json.decode(answer, type=Answer)
             lines.append(StoryLine(0, at, "command", "", key, said.outcome))
+        return lines
+
+    async def _changes(
+        self, table: Table[Any], line_of: Callable[[Any], StoryLine]
+    ) -> list[StoryLine]:
+        """Rows that stand otherwise than when they were last looked at; a demo has few."""
+        lines = []
+        for row in await self._reader.all(table):
+            line = line_of(row)
+            name, stands = f"{table.name}:{row.id}", f"{line.what} {line.came}"
+            if self._stood.get(name) != stands:
+                self._stood[name] = stands
+                lines.append(line)
         return lines
 
     async def _read_books(self) -> Books:
@@ -194,6 +217,41 @@ def _of_text(row: MoRow) -> StoryLine:
     )
 
 
+def _of_screen(row: UssdSession) -> StoryLine:
+    asked = row.typed if row.step > 1 else f"*{row.service_code}#"
+    shown = " ".join(row.shown.split())
+    return StoryLine(0, row.touched_at, "screen", str(row.msisdn), asked, shown[:_SHOWN_CHARS])
+
+
+def _of_call(row: Call) -> StoryLine:
+    moments = (row.offered_at, row.consent_at, row.answered_at, row.ended_at)
+    came = " ".join(
+        word
+        for word in (
+            row.state,
+            row.reason,
+            f"key={row.consent_key}" if row.consent_key else "",
+            f"granted={row.granted_s}s" if row.granted_s else "",
+            f"billed={row.billed_s}s" if row.billed_s else "",
+        )
+        if word
+    )
+    return StoryLine(0, max(moments), "call", str(row.caller), str(row.payer), came)
+
+
+def _of_payment(row: Payment) -> StoryLine:
+    moments = (row.created_at, row.authorised_at, row.cleared_at)
+    return StoryLine(
+        0,
+        max(moments),
+        "payment",
+        str(row.msisdn),
+        f"{row.purpose} {row.id}",
+        row.state,
+        row.amount_vnd,
+    )
+
+
 def _of_entry(row: Entry) -> StoryLine:
     return StoryLine(
         0,
@@ -205,8 +263,3 @@ def _of_entry(row: Entry) -> StoryLine:
         row.amount,
         row.kind,
     )
-
-
-def _of_event(row: OutboxEvent) -> StoryLine:
-    who = str(row.msisdn) if row.msisdn else ""
-    return StoryLine(0, row.at, "event", who, f"{row.subject}/{row.verb}", row.body)

@@ -9,13 +9,15 @@ import hmac
 import itertools
 from collections.abc import Iterable
 from enum import StrEnum
-from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from telcod.days import business_date
 from telcod.simulator import card_gateway_cards as cards
+
+if TYPE_CHECKING:
+    from random import Random
 
 OTP_OPEN_MS: Final = 120_000
 OTP_TRIES: Final = 3
@@ -71,7 +73,7 @@ class Refused(Exception):
 class Book:
     """All payments of the gateway."""
 
-    def __init__(self, rng: Random) -> None:
+    def __init__(self, rng: "Random") -> None:
         self._rng: Final = rng
         self._token_key: Final = rng.randbytes(32)
         self._by_id: Final[dict[str, Held]] = {}

@@ -5,6 +5,7 @@ passwords of binds away, `blanked` the texts of short codes that people send pas
 texts are left as they are: whoever stores a trace must treat it as private.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Final, Literal, NamedTuple
 
@@ -36,6 +37,7 @@ Tapper = Callable[[Ends], Tap]
 
 UDHI: Final = 0x40  # Section 5.2.12: the text begins with a user data header.
 _STAR: Final = b"*"
+_LOGIN_CODE: Final = re.compile(rb"(?<![0-9])[0-9]{6}(?![0-9])")
 
 # Their bodies begin with `system_id` NUL `password` NUL.
 _WITH_PASSWORD: Final = frozenset(
@@ -76,7 +78,7 @@ def redacted(frame: bytes) -> bytes:
 
 def blanked(frame: bytes, short_codes: Iterable[str]) -> bytes:
     """Return the frame with every octet of its text as `*`, if it goes to or comes from one of
-    these short codes.
+    these short codes; of other texts that telcod sends, codes of six digits only.
 
     The user data header stays, so that a long text can be seen to be one.  A message that can't be
     read, or of a kind that says less than two addresses, is shown without its body.
@@ -89,7 +91,7 @@ def blanked(frame: bytes, short_codes: Iterable[str]) -> bytes:
     body = pdu.body
     ends = (_digits(body.source_addr), _digits(body.destination_addr))
     if not any(end.startswith(code) for end in ends for code in short_codes):
-        return frame
+        return _without_codes(frame, body)
     headed = bool(body.esm_class & UDHI)
     tlvs = tuple(
         Tlv(tlv.tag, _stars(tlv.value, headed=headed)) if tlv.tag == TlvTag.MESSAGE_PAYLOAD else tlv
@@ -107,6 +109,17 @@ def blanked(frame: bytes, short_codes: Iterable[str]) -> bytes:
     except ValueError:
         return _without_body(frame)
     return shown if len(shown) == len(frame) else _without_body(frame)
+
+
+def _without_codes(frame: bytes, body: ShortMessage | DataSm) -> bytes:
+    """A code of six digits in a text that we send opens self-care (SELF-1): stars instead."""
+    if decode_header(frame).command_id != CommandId.SUBMIT_SM or isinstance(body, DataSm):
+        return frame
+    text = _LOGIN_CODE.sub(_STAR * 6, body.short_message)
+    if text == body.short_message:
+        return frame
+    at = frame.rindex(body.short_message)  # Behind it there are TLVs only, which hold no text.
+    return frame[:at] + text + frame[at + len(text) :]
 
 
 def _stars(text: bytes, *, headed: bool) -> bytes:

@@ -200,6 +200,7 @@ class MemoryStore:
             (OUTBOX_SMS, lambda row: row.at < before_ms and row.state != 0),
             (USSD_SESSION, lambda row: row.started_at < parts_before_ms),
             (OUTBOX_PUSH, lambda row: row.at < before_ms and row.state != 0),
+            (OUTBOX_MAIL, lambda row: row.at < before_ms and row.state != 0),
             (OUTBOX_EVENT, lambda row: row.at < before_ms and row.seq <= published),
         )
         for table, old in olds:

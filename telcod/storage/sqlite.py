@@ -76,6 +76,12 @@ _PRUNE_PUSHES: Final = """
         WHERE at < :before AND state <> 0
     ) AND seq < (SELECT MAX(seq) FROM outbox_push)
 """
+_PRUNE_MAILS: Final = """
+    DELETE FROM outbox_mail WHERE seq IN (
+        SELECT seq FROM (SELECT seq, at, state FROM outbox_mail ORDER BY seq LIMIT :most)
+        WHERE at < :before AND state <> 0
+    ) AND seq < (SELECT MAX(seq) FROM outbox_mail)
+"""
 # What was told to the broker is kept for a while as well: a person may look for it.
 _PRUNE_EVENTS: Final = """
     DELETE FROM outbox_event WHERE seq IN (
@@ -273,6 +279,7 @@ class SqliteStore:
             (_PRUNE_OUTBOX, before_ms),
             (_PRUNE_SESSIONS, parts_before_ms),
             (_PRUNE_PUSHES, before_ms),
+            (_PRUNE_MAILS, before_ms),
             (_PRUNE_EVENTS, before_ms),
         ):
             try:

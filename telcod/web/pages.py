@@ -100,7 +100,12 @@ class Pages:
 
 def money(language: Language, amount_vnd: int) -> str:
     """Money as it is written: `1.000.000 ₫`, in English `1,000,000 ₫`."""
-    text = f"{amount_vnd:,} ₫"
+    return f"{number_text(language, amount_vnd)} ₫"
+
+
+def number_text(language: Language, number: int) -> str:
+    """A whole number in groups of three."""
+    text = f"{number:,}"
     return text if language is Language.EN else text.replace(",", ".")
 
 

@@ -154,7 +154,7 @@ class Player:
             (push,) = [row for row in self.world.pushes()[-1:] if row.msisdn == who]
             answer = self.world.press(who, typed, seq=push.seq)
         elif typed.startswith("*"):
-            self._dialogue[who] = self.world.dial(who, typed)
+            self._dialogue[who] = self.world.dialogue(who, typed)
             answer = self._dialogue[who].answer
         else:
             answer = self._dialogue[who].type(typed).answer

@@ -10,6 +10,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -208,7 +209,7 @@ async def test_a_trace_is_read_by_tshark_as_valid_smpp_and_holds_no_password(sim
     path = folder / "a.pcap"
     async with TelcodProcess(folder) as telcod:
         await telcod.wait_line("is bound")
-        process = await asyncio.create_subprocess_exec(
+        process: Any = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "telcod", "--config", str(folder)),
             *("trace", "--link", "a", "--pcap", str(path), "--pdus", "16"),
             stdout=subprocess.PIPE,

@@ -96,22 +96,22 @@ async def press_pay(page, shop):
 
 
 async def type_card(page, number=GOOD_CARD):
-    await page.get_by_label("Số thẻ").fill(number)
-    await page.get_by_label("Ngày hết hạn").fill("12/30")
-    await page.get_by_label("Mã bảo mật").fill("123")
-    await page.get_by_role("button", name="Thanh toán").click()
+    await page.locator("#number").fill(number)
+    await page.locator("#expiry").fill("12/30")
+    await page.locator("#cvv").fill("123")
+    await page.get_by_role("button", name="Thanh toán", exact=True).click()
 
 
 async def type_domestic_card(page, otp=OTP):
-    await page.get_by_label("Ngân hàng").select_option("BIDV")
-    await page.get_by_label("Số thẻ").fill(GOOD_DOMESTIC_CARD)
-    await page.get_by_label("Tên in trên thẻ").fill("NGUYEN THI LAN")
-    await page.get_by_role("button", name="Thanh toán").click()
+    await page.locator("#bank").select_option("BIDV")
+    await page.locator("#number").fill(GOOD_DOMESTIC_CARD)
+    await page.locator("#holder").fill("NGUYEN THI LAN")
+    await page.get_by_role("button", name="Thanh toán", exact=True).click()
     await type_otp(page, otp)
 
 
 async def type_otp(page, otp):
-    await page.get_by_label("OTP").fill(otp)
+    await page.locator("#otp").fill(otp)
     await page.get_by_role("button", name="Xác nhận").click()
 
 

@@ -114,7 +114,7 @@ def test_each_number_that_comes_to_a_list_or_goes_is_told(there):
 
 @pytest.mark.rule("USSD-3")
 def test_what_is_done_in_the_menu_is_told_as_what_is_texted(there):
-    there.world.dial(A, "*1566*3*2*0903000002#")
+    there.world.dialogue(A, "*1566*3*2*0903000002#")
     assert there.listen() == [("list/added", A, {"list": "black", "number": str(B)})]
 
 
@@ -178,7 +178,7 @@ def test_no_event_holds_what_people_write(there):
     world.forward(A, B, "a word in confidence")
     world.press(B, "1", step=1)
     world.deliver()
-    world.dial(A, "*1566#", "5", "2", "0903000002", "a word in confidence")
+    world.dialogue(A, "*1566#", "5", "2", "0903000002", "a word in confidence")
     world.text(A, "MK confidence", code="9223")
     assert there.names()
     assert "confidence" not in str(world.events())
@@ -281,7 +281,7 @@ def busy_day(world):
 )
 def test_looking_and_what_leads_nowhere_is_no_news(there, looks):
     there.world.text(A, looks)
-    there.world.dial(A, "*1566*1*1#")
+    there.world.dialogue(A, "*1566*1*1#")
     assert there.listen() == []
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 import handlers.forwarded
 import ussd.sessions
-from telcod.rows import USSD_SESSION
+from telcod.rows import HELD_TEXT, USSD_LAST, USSD_SESSION
 from telcod.types import Reply
 from tests.planted.bugs import put_in
 from ussd.steps import PUSHED
@@ -74,7 +74,7 @@ def a_dialogue_lives_a_millisecond_too_long():
 def what_was_cut_off_is_offered_a_millisecond_too_long():
     def left_behind(right):
         def wrong(tx, subscriber, code, menu):
-            last = tx.get(ussd.sessions.USSD_LAST, subscriber.msisdn)
+            last = tx.get(USSD_LAST, subscriber.msisdn)
             row = tx.get(USSD_SESSION, last.session) if last else None
             if row is None:
                 return None
@@ -177,9 +177,9 @@ def the_wait_for_a_key_is_a_millisecond_longer():
     def kept(right):
         def wrong(tx, held, payer):
             reply = right(tx, held, payer)
-            row = tx.get(handlers.forwarded.HELD_TEXT, held.mo)
+            row = tx.get(HELD_TEXT, held.mo)
             if row is not None and not row.code:
-                tx.put(handlers.forwarded.HELD_TEXT, replace(row, due_at=row.due_at + 1))
+                tx.put(HELD_TEXT, replace(row, due_at=row.due_at + 1))
             return reply
 
         return wrong

@@ -1,5 +1,7 @@
 """A trace sees every frame, and no password."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from telcod.smpp.pdu import (
     DeliverSm,
     EnquireLink,
     Outbind,
+    Pdu,
     SubmitSm,
     decode,
     encode,
@@ -91,6 +94,12 @@ def text_to(code, text=SECRET, **fields):
     return encode(body, sequence_number=9)
 
 
+def body_of(frame) -> Any:
+    pdu = decode(frame)
+    assert isinstance(pdu, Pdu)
+    return pdu.body
+
+
 @pytest.mark.rule("PAY-1")
 @pytest.mark.parametrize(
     "frame",
@@ -114,7 +123,7 @@ def test_a_text_to_or_from_a_code_that_takes_passwords_is_painted_over(frame):
     assert b"geheim1" not in shown
     assert len(shown) == len(frame)
     assert b"*" * len(SECRET) in shown
-    body, before = decode(shown).body, decode(frame).body
+    body, before = body_of(shown), body_of(frame)
     assert (body.source_addr, body.destination_addr) == (
         before.source_addr,
         before.destination_addr,
@@ -123,8 +132,8 @@ def test_a_text_to_or_from_a_code_that_takes_passwords_is_painted_over(frame):
 
 def test_the_header_of_a_long_text_stays():
     header = bytes.fromhex("050003010201")
-    shown = decode(blanked(text_to("9223", header + SECRET, esm_class=0x40), CODES))
-    assert shown.body.short_message == header + b"*" * len(SECRET)
+    shown = body_of(blanked(text_to("9223", header + SECRET, esm_class=0x40), CODES))
+    assert shown.short_message == header + b"*" * len(SECRET)
 
 
 def test_other_texts_and_other_pdus_are_left_as_they_are():
@@ -146,3 +155,17 @@ def test_a_tap_that_begins_in_the_middle_of_a_pdu_sees_it_whole():
     tap = FrameTap(lambda *each: seen.append(each), begun=FRAMES[2][:7])
     tap.feed("in", FRAMES[2][7:])
     assert seen == [("in", FRAMES[2])]
+
+
+@pytest.mark.rule("SELF-1")
+def test_a_login_code_that_telcod_sends_is_painted_over_and_nothing_else():
+    def sent(text, **tlvs):
+        return encode(
+            SubmitSm(source_addr="1566", destination_addr="84903000001", short_message=text, **tlvs)
+        )
+
+    text = b"Ma dang nhap: 123456, den 10:05 02/03/2026. LH 9090. 0903000001 1.000d"
+    painted = text.replace(b"123456", b"******")
+    parts = (Tlv(TlvTag.SAR_TOTAL_SEGMENTS, b"\x01"),)
+    assert blanked(sent(text, tlvs=parts), CODES) == sent(painted, tlvs=parts)
+    assert blanked(sent(painted), CODES) == sent(painted)

@@ -131,7 +131,7 @@ def crawl(world, *typed):
         typed: What is typed everywhere besides keys, nonsense and numbers.
     """
     inputs = (*KEYS, *NONSENSE, *NUMBERS, *typed)
-    ways = deque([("",)])
+    ways: deque[tuple[str, ...]] = deque([("",)])
     seen = set()
     while ways:
         way = ways.popleft()
@@ -148,7 +148,7 @@ def crawl(world, *typed):
 
 def leaves(world, *typed):
     """The shortest way to each leaf with each of its arguments, wrong inputs left out."""
-    found = {}
+    found: dict[Any, Visit] = {}
     hints = hints_of(world)
     for visit in crawl(world, *typed):
         hinted = any(hint in screen.text for screen in visit.screens for hint in hints)

@@ -173,7 +173,7 @@ def test_a_wrong_input_does_nothing(books, language):
 
 def leaf_visits(books, language):
     """The first way to each leaf with each of its arguments."""
-    found = {}
+    found: dict[Any, Any] = {}
     for visit in crawled(books, language):
         if visit.leaf is not None:
             found.setdefault(visit.leaf, visit)
@@ -297,7 +297,7 @@ class Twin:
         """Each way with all that is shown on it."""
         for way in TOUR:
             self.count += 1
-            phone = self.world.dial(A, CODE, *way, session=f"tour-{self.count}")
+            phone = self.world.dialogue(A, CODE, *way, session=f"tour-{self.count}")
             while not phone.ends:
                 phone.type(ONWARD_KEY)
             onward = [ONWARD_KEY] * (len(phone.screens) - len(way) - 1)

@@ -118,8 +118,7 @@ class Books:
 async def pushing(desk, books, *, clock=None, **options):
     """A pusher at work; what it logs."""
     clock = clock or ManualClock(START_MS)
-    options = {"pauses_s": (0, 0), "look_again_s": 0} | options
-    pusher = Pusher(desk, books, books, clock, **options)
+    pusher = Pusher(desk, books, books, clock, pauses_s=(0, 0), look_again_s=0, **options)
     with capture_logs() as logged:
         async with asyncio.TaskGroup() as group:
             running = group.create_task(pusher.run())

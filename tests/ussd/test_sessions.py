@@ -50,7 +50,7 @@ def is_next_step(answer, step):
 
 @pytest.mark.rule("USSD-1")
 def test_the_same_step_again_has_the_same_answer_and_one_effect(world):
-    world.dial(A, "*1566#", "5", "2", "0903000002", session="s")
+    world.dialogue(A, "*1566#", "5", "2", "0903000002", session="s")
     first = world.step("s", A, "Hello", step=4)
     before = world.contents()
     for _ in range(3):
@@ -70,7 +70,7 @@ def test_the_first_step_again_has_the_same_answer(world):
 
 @pytest.mark.rule("USSD-1")
 def test_a_step_that_comes_thrice_in_one_batch_has_one_effect(world):
-    world.dial(A, "*1566#", "5", "2", "0903000002", session="s")
+    world.dialogue(A, "*1566#", "5", "2", "0903000002", session="s")
     request = said("s", A, "Hello", step=4)
     first, second, third = world.run(request, request, request)
     assert first == second == third
@@ -88,7 +88,7 @@ def test_a_whole_dialogue_may_be_one_batch(world):
 @pytest.mark.rule("USSD-1")
 def test_the_same_step_again_has_the_same_answer_after_a_restart(tmp_path):
     with peopled(SessionWorld(tmp_path / "books.db")) as world:
-        world.dial(A, "*1566#", "5", "2", "0903000002", session="s")
+        world.dialogue(A, "*1566#", "5", "2", "0903000002", session="s")
         first = world.step("s", A, "Hello", step=4)
         world.restart()
         assert world.step("s", A, "Hello", step=4) == first
@@ -97,7 +97,7 @@ def test_the_same_step_again_has_the_same_answer_after_a_restart(tmp_path):
 
 def test_a_dialogue_goes_on_after_a_restart(tmp_path):
     with peopled(SessionWorld(tmp_path / "books.db")) as world:
-        phone = world.dial(A, "*1566#", "3", "2")
+        phone = world.dialogue(A, "*1566#", "3", "2")
         world.restart()
         assert phone.type("0903000002").ends
         assert world.listed(A, ListKind.BLACK) == [B]
@@ -105,14 +105,14 @@ def test_a_dialogue_goes_on_after_a_restart(tmp_path):
 
 @pytest.mark.rule("USSD-1")
 def test_the_last_step_of_a_dialogue_is_answered_again_long_after_its_end(world):
-    phone = world.dial(A, "*1566#", "1", "1")
+    phone = world.dialogue(A, "*1566#", "1", "1")
     world.clock.advance(10 * RESUME_MS)
     assert world.step(phone.session, A, "1", step=2) == phone.answer
 
 
 @pytest.mark.rule("USSD-1")
 def test_the_last_step_is_answered_again_after_a_delete(world):
-    phone = world.dial(A, "*1566#", "1")
+    phone = world.dialogue(A, "*1566#", "1")
     world.end(phone.session)
     assert world.step(phone.session, A, "1", step=1) == phone.answer
 
@@ -123,7 +123,7 @@ def test_the_last_step_is_answered_again_after_a_delete(world):
 @pytest.mark.rule("USSD-1")
 @pytest.mark.parametrize("step", [1, 3, 4, 1000])
 def test_a_step_out_of_turn_does_nothing_and_says_which_is_next(world, step):
-    phone = world.dial(A, "*1566#", "3")
+    phone = world.dialogue(A, "*1566#", "3")
     assert phone.next_step == 2
     assert is_next_step(world.step(phone.session, A, "1", step=step), 2)
     assert phone.type("1").ends
@@ -131,14 +131,14 @@ def test_a_step_out_of_turn_does_nothing_and_says_which_is_next(world, step):
 
 @pytest.mark.rule("USSD-1")
 def test_the_same_step_with_another_input_does_nothing(world):
-    phone = world.dial(A, "*1566#", "3", "2", "0903000002")
+    phone = world.dialogue(A, "*1566#", "3", "2", "0903000002")
     assert is_next_step(world.step(phone.session, A, "0903000003", step=3), 4)
     assert world.listed(A, ListKind.BLACK) == [B]
 
 
 @pytest.mark.rule("USSD-1")
 def test_dialling_under_an_id_that_is_in_use_is_out_of_turn(world):
-    phone = world.dial(A, "*1566#", "3")
+    phone = world.dialogue(A, "*1566#", "3")
     assert is_next_step(world.step(phone.session, A, step=0), 2)
 
 
@@ -156,9 +156,9 @@ def test_a_delete_of_a_session_that_nobody_knows_is_unknown(world):
 
 @pytest.mark.rule("USSD-1")
 def test_a_delete_may_come_twice_and_after_the_end(world):
-    phone = world.dial(A, "*1566#", "1")
+    phone = world.dialogue(A, "*1566#", "1")
     assert [world.end(phone.session) for _ in range(2)] == ["ussd.ended"] * 2
-    ended = world.dial(A, "*1566*1*1#")
+    ended = world.dialogue(A, "*1566*1*1#")
     before = world.session(ended.session)
     assert world.end(ended.session) == "ussd.ended"
     assert world.session(ended.session) == before
@@ -166,7 +166,7 @@ def test_a_delete_may_come_twice_and_after_the_end(world):
 
 @pytest.mark.rule("USSD-1")
 def test_a_step_after_a_delete_says_that_it_is_over(world):
-    phone = world.dial(A, "*1566#", "1")
+    phone = world.dialogue(A, "*1566#", "1")
     world.end(phone.session)
     answer = world.step(phone.session, A, "2", step=2)
     assert (shown(answer).text, shown(answer).ends) == (EXPIRED, True)
@@ -175,7 +175,7 @@ def test_a_step_after_a_delete_says_that_it_is_over(world):
 
 @pytest.mark.rule("USSD-1")
 def test_a_step_after_the_menus_own_end_says_that_it_is_over(world):
-    phone = world.dial(A, "*1566*1*1#")
+    phone = world.dialogue(A, "*1566*1*1#")
     answer = world.step(phone.session, A, "2", step=1)
     assert (shown(answer).text, shown(answer).ends) == (EXPIRED, True)
 
@@ -186,21 +186,21 @@ def test_a_step_after_the_menus_own_end_says_that_it_is_over(world):
 @pytest.mark.rule("USSD-1")
 @pytest.mark.parametrize("step", [None, 0, 1, 2])
 def test_another_subscriber_gets_nothing_of_a_session_that_lives(world, step):
-    phone = world.dial(A, "*1566#", "1")
+    phone = world.dialogue(A, "*1566#", "1")
     assert is_next_step(world.step(phone.session, B, "1", step=step), 2)
     assert phone.type("1").ends
 
 
 def test_another_subscriber_may_use_an_id_again_that_is_over(world):
-    phone = world.dial(A, "*1566#", "1")
+    phone = world.dialogue(A, "*1566#", "1")
     world.end(phone.session)
-    assert world.dial(B, session=phone.session).text.startswith(MAIN)
+    assert world.dialogue(B, session=phone.session).text.startswith(MAIN)
     # And what A left is not A's any more, nor B's.
-    assert world.dial(A).text.startswith(MAIN)
+    assert world.dialogue(A).text.startswith(MAIN)
 
 
 def test_an_input_under_somebody_elses_old_id_is_unknown(world):
-    phone = world.dial(A, "*1566#", "1")
+    phone = world.dialogue(A, "*1566#", "1")
     world.end(phone.session)
     assert world.step(phone.session, B, "1", step=2).outcome == "ussd.unknown"
 
@@ -220,7 +220,7 @@ def test_two_platforms_may_use_the_same_id(world):
 
 @pytest.mark.rule("NUM-5")
 def test_the_next_owner_of_a_number_gets_nothing_of_a_dialogue_that_lives(world):
-    phone = world.dial(A, "*1566#", "1")
+    phone = world.dialogue(A, "*1566#", "1")
     renew(world, A)
     assert world.step(phone.session, A, "1", step=1).outcome == "ussd.unknown"
     assert world.step(phone.session, A, "2", step=2).outcome == "ussd.unknown"
@@ -250,7 +250,7 @@ def test_who_is_no_subscriber_is_told_so_and_leaves_no_trace(world, sender):
 
 @pytest.mark.rule("KW-4", "NUM-5")
 def test_a_number_closed_in_mid_dialogue_is_told_so(world):
-    phone = world.dial(A, "*1566#", "1")
+    phone = world.dialogue(A, "*1566#", "1")
     world.set_state(A, "closed")
     assert phone.type("2").text == STRANGERS
     assert phone.ends
@@ -272,7 +272,7 @@ def test_a_code_without_a_menu_is_told_so(world, code):
 
 @pytest.mark.parametrize(("silent_ms", "alive"), [(DEAD_MS - 1, True), (DEAD_MS, False)])
 def test_a_session_is_dead_after_180_silent_seconds(world, silent_ms, alive):
-    phone = world.dial(A, "*1566#", "1")
+    phone = world.dialogue(A, "*1566#", "1")
     world.clock.advance(silent_ms)
     phone.type("2")
     assert (phone.text == EXPIRED) is not alive
@@ -280,7 +280,7 @@ def test_a_session_is_dead_after_180_silent_seconds(world, silent_ms, alive):
 
 
 def test_every_step_lets_a_session_live_on(world):
-    phone = world.dial(A)
+    phone = world.dialogue(A)
     for key in ("1", "9", "1", "9", "1"):
         world.clock.advance(DEAD_MS - 1)
         phone.type(key)
@@ -288,7 +288,7 @@ def test_every_step_lets_a_session_live_on(world):
 
 
 def test_a_repeated_step_does_not_prolong_a_session(world):
-    phone = world.dial(A, "*1566#", "1")
+    phone = world.dialogue(A, "*1566#", "1")
     world.clock.advance(DEAD_MS - 1)
     world.step(phone.session, A, "1", step=1)
     world.clock.advance(1)
@@ -299,10 +299,10 @@ def test_a_repeated_step_does_not_prolong_a_session(world):
     ("gone_ms", "offered"), [(0, True), (RESUME_MS - 1, True), (RESUME_MS, False)]
 )
 def test_what_was_hung_up_can_be_gone_on_with_for_ten_minutes(world, gone_ms, offered):
-    phone = world.dial(A, "*1566#", "1")
+    phone = world.dialogue(A, "*1566#", "1")
     world.end(phone.session)
     world.clock.advance(gone_ms)
-    again = world.dial(A)
+    again = world.dialogue(A)
     assert again.text.startswith(UNFINISHED) is offered
     assert again.text.startswith(MAIN) is not offered
 
@@ -311,22 +311,22 @@ def test_what_was_hung_up_can_be_gone_on_with_for_ten_minutes(world, gone_ms, of
     ("gone_ms", "offered"), [(1, True), (DEAD_MS, True), (RESUME_MS - 1, True), (RESUME_MS, False)]
 )
 def test_what_nobody_ended_can_be_gone_on_with_for_ten_minutes(world, gone_ms, offered):
-    world.dial(A, "*1566#", "1")
+    world.dialogue(A, "*1566#", "1")
     world.clock.advance(gone_ms)
-    assert world.dial(A).text.startswith(UNFINISHED) is offered
+    assert world.dialogue(A).text.startswith(UNFINISHED) is offered
 
 
 def test_a_delete_that_comes_late_does_not_give_ten_minutes_more(world):
-    phone = world.dial(A, "*1566#", "1")
+    phone = world.dialogue(A, "*1566#", "1")
     world.clock.advance(RESUME_MS)
     assert world.end(phone.session) == "ussd.ended"
-    assert world.dial(A).text.startswith(MAIN)
+    assert world.dialogue(A).text.startswith(MAIN)
 
 
 def test_going_on_shows_where_it_was_and_what_was_typed_counts(world):
-    phone = world.dial(A, "*1566#", "5", "2", "0903000002")
+    phone = world.dialogue(A, "*1566#", "5", "2", "0903000002")
     world.end(phone.session)
-    again = world.dial(A)
+    again = world.dialogue(A)
     assert again.text == f"{UNFINISHED}\n1 tiep tuc\n2 bat dau lai"
     assert again.type("1").text == phone.text
     again.type("Hello")
@@ -334,73 +334,73 @@ def test_going_on_shows_where_it_was_and_what_was_typed_counts(world):
 
 
 def test_starting_again_forgets_where_it_was(world):
-    phone = world.dial(A, "*1566#", "5", "2", "0903000002")
+    phone = world.dialogue(A, "*1566#", "5", "2", "0903000002")
     world.end(phone.session)
-    assert world.dial(A).type("2").text.startswith(MAIN)
+    assert world.dialogue(A).type("2").text.startswith(MAIN)
 
 
 def test_a_wrong_answer_to_the_offer_repeats_it(world):
-    world.end(world.dial(A, "*1566#", "1").session)
-    again = world.dial(A).type("7")
+    world.end(world.dialogue(A, "*1566#", "1").session)
+    again = world.dialogue(A).type("7")
     assert UNFINISHED in again.text
     assert again.type("1").text.startswith(PACKAGES)
 
 
 def test_an_offer_that_was_cut_off_itself_is_made_again(world):
-    world.end(world.dial(A, "*1566#", "1").session)
+    world.end(world.dialogue(A, "*1566#", "1").session)
     for _ in range(3):
-        offered = world.dial(A)
+        offered = world.dialogue(A)
         assert offered.text.startswith(UNFINISHED)
         world.end(offered.session)
-    assert world.dial(A).type("1").text.startswith(PACKAGES)
+    assert world.dialogue(A).type("1").text.startswith(PACKAGES)
 
 
 def test_after_its_own_end_nothing_is_offered(world):
-    world.dial(A, "*1566*1*1#")
-    assert world.dial(A).text.startswith(MAIN)
+    world.dialogue(A, "*1566*1*1#")
+    assert world.dialogue(A).text.startswith(MAIN)
 
 
 def test_of_the_first_screen_nothing_is_offered(world):
-    world.end(world.dial(A).session)
-    assert world.dial(A).text.startswith(MAIN)
+    world.end(world.dialogue(A).session)
+    assert world.dialogue(A).text.startswith(MAIN)
 
 
 def test_the_rest_of_a_long_answer_is_offered_and_its_leaf_does_not_run_again(world):
-    phone = world.dial(A, "*1566#", "7")
+    phone = world.dialogue(A, "*1566#", "7")
     assert not phone.ends
     world.end(phone.session)
-    assert world.dial(A).type("1").text == phone.text
+    assert world.dialogue(A).type("1").text == phone.text
     assert [row.route for row in world.store.scan(MO)] == ["help"]
 
 
 @pytest.mark.rule("NUM-5")
 def test_nothing_is_offered_to_the_next_owner(world):
-    world.dial(A, "*1566#", "1")
+    world.dialogue(A, "*1566#", "1")
     renew(world, A)
-    assert world.dial(A).text.startswith(MAIN)
+    assert world.dialogue(A).text.startswith(MAIN)
 
 
 def test_nothing_of_another_subscribers_is_offered(world):
-    world.dial(A, "*1566#", "1")
-    assert world.dial(B).text.startswith(MAIN)
+    world.dialogue(A, "*1566#", "1")
+    assert world.dialogue(B).text.startswith(MAIN)
 
 
 # ----------------------------------------------------------------------------- dialled inputs
 
 
 def test_a_code_with_inputs_leads_there(world):
-    assert world.dial(A, "*1566*1#").text.startswith(PACKAGES)
-    assert world.dial(A, "*1566*3*2*0903000002*0903000003#").ends
+    assert world.dialogue(A, "*1566*1#").text.startswith(PACKAGES)
+    assert world.dialogue(A, "*1566*3*2*0903000002*0903000003#").ends
     assert world.listed(A, ListKind.BLACK) == [B, C]
 
 
 def test_a_code_with_inputs_offers_nothing_of_before(world):
-    world.end(world.dial(A, "*1566#", "3").session)
-    assert world.dial(A, "*1566*1#").text.startswith(PACKAGES)
+    world.end(world.dialogue(A, "*1566#", "3").session)
+    assert world.dialogue(A, "*1566*1#").text.startswith(PACKAGES)
 
 
 def test_a_wrong_input_in_the_code_stops_there_and_runs_nothing(world):
-    phone = world.dial(A, "*1566*1*7*1#")
+    phone = world.dialogue(A, "*1566*1*7*1#")
     assert PACKAGES in phone.text
     assert not phone.ends
     assert world.package(A) is None
@@ -427,16 +427,16 @@ def test_of_all_inputs_each_time_the_last_one_counts(world):
 
 @pytest.mark.rule("USSD-2")
 def test_people_type_stars_too(world):
-    for typed in ("", "3", "3*2", "3*2*0903000002*0903000003"):
-        last = shown(world.step("s", A, typed, all_inputs=True))
+    everything = ("", "3", "3*2", "3*2*0903000002*0903000003")
+    *_, last = [shown(world.step("s", A, typed, all_inputs=True)) for typed in everything]
     assert last.ends
     assert world.listed(A, ListKind.BLACK) == [B, C]
 
 
 @pytest.mark.rule("USSD-2")
 def test_a_gateway_that_forgot_some_inputs_is_heard_by_the_last(world):
-    for typed in ("", "3", "2", "0903000002"):
-        last = shown(world.step("s", A, typed, all_inputs=True))
+    forgotten = ("", "3", "2", "0903000002")
+    *_, last = [shown(world.step("s", A, typed, all_inputs=True)) for typed in forgotten]
     assert last.ends
     assert world.listed(A, ListKind.BLACK) == [B]
 
@@ -462,8 +462,8 @@ def test_all_inputs_that_come_too_late_do_not_do_it_all_again(world, ended):
 
 @pytest.mark.rule("USSD-2")
 def test_all_inputs_that_come_too_late_offer_to_go_on_and_are_understood_then(world):
-    for typed in ("", "3", "3*2"):
-        last = shown(world.step("s", A, typed, all_inputs=True))
+    everything = ("", "3", "3*2")
+    *_, last = [shown(world.step("s", A, typed, all_inputs=True)) for typed in everything]
     world.clock.advance(DEAD_MS)
     late = shown(world.step("s", A, "3*2*0903000002", all_inputs=True))
     assert late.text.startswith(UNFINISHED)
@@ -541,14 +541,14 @@ def test_a_step_without_a_number_is_the_next_one(world):
 
 @pytest.mark.rule("KW-6")
 def test_the_language_chosen_in_a_dialogue_holds_from_its_answer_on(world):
-    phone = world.dial(A, "*1566#", "8", "3", "2")
+    phone = world.dialogue(A, "*1566#", "8", "3", "2")
     assert phone.text.startswith("From now on")
-    assert world.dial(A).text.startswith("Payforme: the receiver pays")
+    assert world.dialogue(A).text.startswith("Payforme: the receiver pays")
 
 
 @pytest.mark.rule("KW-6")
 def test_a_language_chosen_elsewhere_holds_in_mid_dialogue(world):
-    phone = world.dial(A, "*1566#", "1")
+    phone = world.dialogue(A, "*1566#", "1")
     world.text(A, "NN EN")
     assert phone.type("9").text.startswith("Payforme: the receiver pays")
 
@@ -565,7 +565,7 @@ def without(name):
 
 
 def test_a_screen_that_a_reload_took_away_leads_to_the_first(world):
-    phone = world.dial(A, "*1566#", "4")
+    phone = world.dialogue(A, "*1566#", "4")
     world.batcher.rules = without("notices")
     assert phone.type("1").text.startswith(MAIN)
     assert world.subscriber_row(A).notices
@@ -573,13 +573,13 @@ def test_a_screen_that_a_reload_took_away_leads_to_the_first(world):
 
 
 def test_a_place_that_a_reload_took_away_is_not_offered(world):
-    world.end(world.dial(A, "*1566#", "4").session)
+    world.end(world.dialogue(A, "*1566#", "4").session)
     world.batcher.rules = without("notices")
-    assert world.dial(A).text.startswith(MAIN)
+    assert world.dialogue(A).text.startswith(MAIN)
 
 
 def test_a_menu_that_a_reload_took_away_ends_its_dialogues(world):
-    phone = world.dial(A, "*1566#", "4")
+    phone = world.dialogue(A, "*1566#", "4")
     world.batcher.rules = msgspec.structs.replace(with_gateways(), menus={})
     assert phone.type("1").text == EXPIRED
     assert phone.ends
@@ -602,55 +602,55 @@ def test_a_leaf_that_breaks_ends_politely_and_the_same_step_may_come_again():
 
     def moody(request, tx):
         tx.append(
-            MO, msgspec.structs.replace(next(iter(world.store.scan(MO))), seq=tx.next_seq(MO))
+            MO, msgspec.structs.replace(next(iter(there.store.scan(MO))), seq=tx.next_seq(MO))
         )
         if broken:
             raise Broken
         return handlers.ROUTES["package.show"].handler(request, tx)
 
-    world = world_with("package.show", moody)
-    world.text(A, "HD")
-    phone = world.dial(A, "*1566#", "1")
-    before = world.contents()
-    answer = world.step(phone.session, A, "1", step=2)
+    there = world_with("package.show", moody)
+    there.text(A, "HD")
+    phone = there.dialogue(A, "*1566#", "1")
+    before = there.contents()
+    answer = there.step(phone.session, A, "1", step=2)
     assert shown(answer).ends
-    assert shown(answer).text == world.rules.catalogue.render("ours.sorry", {}, "vi")
-    assert len(world.quarantined()) == 1
-    after = world.contents()
+    assert shown(answer).text == there.rules.catalogue.render("ours.sorry", {}, "vi")
+    assert len(there.quarantined()) == 1
+    after = there.contents()
     assert (after["ussd_session"], after["mo"]) == (before["ussd_session"], before["mo"])
     broken.clear()
-    again = shown(world.step(phone.session, A, "1", step=2))
+    again = shown(there.step(phone.session, A, "1", step=2))
     assert "chua dang ky goi Payforme" in again.text
 
 
 def test_a_leaf_that_says_nothing_asks_to_try_later_in_either_language():
     world = world_with("charges.show", lambda request, tx: SILENCE)
-    phone = world.dial(A, "*1566*6#")
+    phone = world.dialogue(A, "*1566*6#")
     assert phone.text == world.rules.catalogue.render("ussd.try_later", {}, "vi")
     assert phone.ends
     world.text(A, "NN EN")
-    assert world.dial(A, "*1566*6#").text == "Sorry, please try again later. Call 9090."
+    assert world.dialogue(A, "*1566*6#").text == "Sorry, please try again later. Call 9090."
 
 
 # ------------------------------------------------------------------------------- the journal
 
 
 def test_each_leaf_is_in_the_journal_as_a_text_is(world):
-    world.dial(A, "*1566*3*2*0903000002#")
+    world.dialogue(A, "*1566*3*2*0903000002#")
     (row,) = world.store.scan(MO)
     assert (row.source, row.short_code, row.route) == (str(A), "1566", "list.black_add")
     assert (row.text, row.verdict) == (str(B), "list.b.added")
 
 
 def test_screens_are_not_in_the_journal(world):
-    world.dial(A, "*1566#", "1", "9", "7x")
+    world.dialogue(A, "*1566#", "1", "9", "7x")
     assert list(world.store.scan(MO)) == []
 
 
 @pytest.mark.rule("PFM-30", "USSD-3")
 def test_texts_by_ussd_and_by_sms_in_one_batch_have_numbers_of_their_own(world):
     for number, session in ((A, "a"), (C, "c")):
-        world.dial(number, "*1566#", "5", "2", "0903000002", session=session)
+        world.dialogue(number, "*1566#", "5", "2", "0903000002", session=session)
     world.run(
         world.forward_request(A, B, "one"),
         said("a", A, "two", step=4),
@@ -683,8 +683,8 @@ def test_texts_by_ussd_and_by_sms_in_one_batch_have_numbers_of_their_own(world):
 
 
 def test_the_newest_dialogue_of_a_number_is_remembered(world):
-    world.dial(A, session="one")
-    world.dial(A, session="two")
+    world.dialogue(A, session="one")
+    world.dialogue(A, session="two")
     assert world.row(USSD_LAST, A).session == f"{GATEWAY}:two"
 
 

@@ -11,6 +11,9 @@
   const dong = (amount) =>
     new Intl.NumberFormat(vi ? "vi-VN" : "en-GB").format(amount) + "\u00a0₫";
   const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+  // As in the texts: the time of Viet Nam, wherever the browser is.
+  const timeOf = new Intl.DateTimeFormat("en-GB", { timeZone: "Asia/Ho_Chi_Minh", timeStyle: "medium" });
+  const time = (ms) => timeOf.format(ms);
   const national = (number) => number.replace(/^84(?=\d{9}$)/, "0");
   const el = (name, className = "", text = "") => {
     const made = document.createElement(name);
@@ -168,7 +171,7 @@
           item.append(el("p", "", bubble.text), el("small", ""));
         }
         item.classList.toggle("refused", bubble.fate === "refused");
-        const at = new Date(bubble.at_ms).toTimeString().slice(0, 5);
+        const at = time(bubble.at_ms).slice(0, 5);
         put($("small", item), bubble.way === "out" ? `${at} · ${say(`bubble.${bubble.fate}`)}` : at);
         return item;
       });
@@ -182,6 +185,12 @@
       return known ? `${peer.length > 12 ? "1566 + " : ""}${known.name}` : national(peer);
     }
 
+    party(peer) {
+      const number = national(peer);
+      const known = Object.values(phones).find((phone) => number.endsWith(phone.section.dataset.number));
+      return known ? `${known.name} · ${number}` : number;
+    }
+
     drawScreen(before) {
       const box = $(".ussd", this.section);
       const screen = this.view.screen;
@@ -189,6 +198,7 @@
       if (!screen) return;
       put($(".words", box), screen.problem ? say("ussd.problem", { text: screen.text }) : screen.text);
       $(".pushed", box).hidden = !screen.pushed;
+      put($(".pushed", box), say(screen.asks ? "ussd.pushed" : "ussd.notice"));
       $(".typing", box).hidden = !screen.asks;
       $(".reply", box).hidden = !screen.asks;
       // What arrives by itself must not take the keys from what is being typed elsewhere.
@@ -201,7 +211,7 @@
       box.hidden = !call;
       if (!call) return;
       box.dataset.stage = call.stage;
-      put($(".peer", box), say(`role.${call.role}`, { peer: national(call.peer) }));
+      put($(".peer", box), say(`role.${call.role}`, { peer: this.party(call.peer) }));
       const word = `stage.${call.stage}.${call.role}`;
       put($(".stage-word", box), say(word in words ? word : `stage.${call.stage}`));
       put($(".says", box), call.says || (call.why ? say(`why.${call.why}`) : ""));
@@ -270,7 +280,9 @@
       const field = $(app === "texts" ? ".text" : ".number-in", this.section);
       field.value = value;
       $(app === "texts" ? ".send" : ".go", this.section).classList.add("next");
-      field.focus({ preventScroll: true });
+      // On a phone a focused field would bring up the keyboard, over the button to press.
+      if (wide.matches) field.focus({ preventScroll: true });
+      else this.section.scrollIntoView({ block: "start" });
     }
 
     purse(purse) {
@@ -314,17 +326,20 @@
     return say(`account.${name}`);
   }
   function line(told) {
-    const item = el("li", `told ${told.kind}`);
+    const item = el("li", `told of-${told.kind}`);
     const head = el("p", "told-head");
     head.append(el("span", "kind", say(`line.${told.kind}`)));
     if (told.who) head.append(el("span", "who", phoneOf(told.who) ?? national(told.who)));
-    const time = el("time", "", new Date(told.at_ms).toTimeString().slice(0, 8));
+    const at = el("time", "", time(told.at_ms));
     if (told.kind === "entry") {
-      head.append(el("span", "what", `${account(told.what)} → ${account(told.came)}`), el("strong", "money", dong(told.amount_vnd)), time);
+      head.append(el("span", "what", `${account(told.what)} → ${account(told.came)}`), el("strong", "money", dong(told.amount_vnd)), at);
       item.append(head, el("p", "came code", told.note));
     } else {
-      head.append(el("span", "what", told.what), time);
-      item.append(head, el("p", "came code", told.note ? `${told.note} → ${told.came}` : told.kind === "event" ? told.came : `→ ${told.came}`));
+      const what = told.kind === "call" ? `→ ${phoneOf(told.what) ?? national(told.what)}` : told.what.replace("token:demo-", "");
+      head.append(el("span", "what", what));
+      if (told.amount_vnd) head.append(el("strong", "money", dong(told.amount_vnd)));
+      head.append(at);
+      item.append(head, el("p", "came code", `${told.note || ""} → ${told.came}`.trim()));
     }
     return item;
   }
@@ -338,14 +353,15 @@
   }
   const last = {};
   function books(now) {
-    const rows = now.purses.map((purse) => [say(`purse.${purse.kind}`, purse), purse.posted_vnd, purse.held_vnd, purse.phone]);
-    rows.push(...now.own.map((own) => [account(own.account), own.posted_vnd, 0, ""]));
-    $("#books").replaceChildren(...rows.map(([name, posted, held, phone]) => {
+    const rows = now.purses.map((purse) => [say(`purse.${purse.kind}`, purse), purse.posted_vnd, purse.held_vnd, purse.phone, purse.kind === "postpaid"]);
+    rows.push(...now.own.map((own) => [account(own.account), own.posted_vnd, 0, "", false]));
+    $("#books").replaceChildren(...rows.map(([name, posted, held, phone, bill]) => {
       const row = el("tr", last[name] !== undefined && last[name] !== posted ? "moved" : "");
       last[name] = posted;
       const head = el("th", "", name);
       head.scope = "row";
-      row.append(head, el("td", "money", dong(posted)), el("td", "money", held ? dong(held) : "–"));
+      const shown = bill && posted < 0 ? say("owes", { amount: dong(-posted) }) : dong(posted);
+      row.append(head, el("td", "money", shown), el("td", "money", held ? dong(held) : "–"));
       if (phone) row.dataset.purse = phone;
       return row;
     }));

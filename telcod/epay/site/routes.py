@@ -8,12 +8,10 @@ form's key makes two clicks one payment.  Nothing personal is shown without the 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from litestar import Request as HttpRequest
 from litestar import Response, get, post
-from litestar.datastructures import Cookie
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_303_SEE_OTHER
@@ -29,7 +27,6 @@ from telcod.epay.cashier import (
     PaymentView,
     payment_id_of,
 )
-from telcod.epay.gateway import is_page
 from telcod.epay.site.forms import (
     KEY_CHARS,
     REFUSED,
@@ -37,32 +34,32 @@ from telcod.epay.site.forms import (
     PayForm,
     form_problems,
     read_amount,
-    read_fields,
     read_pay_form,
 )
 from telcod.epay.site.problems import answer_as_page, status_of
 from telcod.epay.site.standing import standing_of
+from telcod.epay.site.visits import AnyRequest, SiteLimits, SiteSettings, Visit, Visitors
 from telcod.errors import KeyReused, Refusal
 from telcod.msisdn import Msisdn, NumberError, national
 from telcod.rows import PaymentState
 from telcod.text.values import local_time
-from telcod.types import Channel, Language
+from telcod.types import Channel
 from telcod.types import Request as Asked
 from telcod.vault import Vault
 from telcod.web.gate import note
-from telcod.web.limits import AllowList, Buckets
 from telcod.web.open_routes import backend_of
 from telcod.web.page_guard import (
-    FORM_COOKIE,
-    FORM_FIELD,
-    FORM_KEPT_S,
-    FormTokens,
-    neighbourhood,
     page_headers,
-    payer_address,
 )
-from telcod.web.pages import LANGUAGE_COOKIE, LANGUAGE_KEPT_S, Pages, choose_language
+from telcod.web.pages import (
+    LANGUAGE_COOKIE,
+    Pages,
+    choose_language,
+    number_text,
+)
 from telcod.web.staff_requests import Refused
+
+__all__ = ["Site", "SiteLimits", "SiteSettings"]
 
 SITE: Final = "site"
 """The platform that the site's own payments are of."""
@@ -72,35 +69,8 @@ INVOICE_SAID: Final = frozenset({"noted", "already", "not_cleared", "no_address"
 PASSWORD_CHARS_MAX: Final = 64
 _MINUTE_S: Final = 60
 
-AnyRequest = HttpRequest[Any, Any, Any]
 Page = Response[str]
 PaymentId = Annotated[str, PathParameter(description="As it was named.")]
-
-
-class SiteLimits(NamedTuple):
-    """How much one address may ask; behind one of a mobile network there are many payers."""
-
-    pages_per_s: int = 20
-    pages_burst: int = 100
-    lookups_per_min: int = 30
-    payments_per_min: int = 60
-    burst: int = 30
-
-
-class SiteSettings(NamedTuple):
-    """What the site must know of where it stands.
-
-    Args:
-        url: Where payers find it, without a path; empty: as the request says.
-        gateway_url: The gateway's API; its origin is where payers are sent to at once.
-        proxies: Our own proxies, whose `X-Forwarded-For` is believed; None: there are none.
-        limits: How much one address may ask.
-    """
-
-    url: str = ""
-    gateway_url: str = ""
-    proxies: AllowList | None = None
-    limits: SiteLimits = SiteLimits()
 
 
 class Site:
@@ -117,17 +87,11 @@ class Site:
     def __init__(
         self, settings: SiteSettings, cashier: Cashier, look_up: LookUp, vault: Vault, clock: Clock
     ) -> None:
-        self._settings: Final = settings
         self._cashier: Final = cashier
         self._look_up: Final = look_up
         self._clock: Final = clock
-        self._tokens: Final = FormTokens(vault, SITE)
-        limits = settings.limits
-        self._pages_asked: Final = Buckets(rate_per_s=limits.pages_per_s, burst=limits.pages_burst)
-        # These two count by the minute: their clock runs in minutes.
-        self._lookups: Final = Buckets(rate_per_s=limits.lookups_per_min, burst=limits.burst)
-        self._payments: Final = Buckets(rate_per_s=limits.payments_per_min, burst=limits.burst)
-        self._secure: Final = settings.url.startswith("https:")
+        self.visitors: Final = Visitors(settings, vault, clock)
+        self._secure: Final = settings.is_secure
         self._gateway: Final = _origin(settings.gateway_url)
         self.pages: Final = Pages(FOLDER / "templates", FOLDER / "words", home=HOME)
 
@@ -144,11 +108,11 @@ class Site:
             "media_type": "text/html",
             "status_code": HTTP_200_OK,
         }
-        shown: tuple[tuple[str, Callable[[_Visit], Awaitable[Page]]], ...] = (
+        shown: tuple[tuple[str, Callable[[Visit], Awaitable[Page]]], ...] = (
             (HOME, self._start),
             (f"{HOME}/lookup", self._ask_password),
         )
-        sent: tuple[tuple[str, Callable[[_Visit], Awaitable[Page]]], ...] = (
+        sent: tuple[tuple[str, Callable[[Visit], Awaitable[Page]]], ...] = (
             (f"{HOME}/lookup", self._show_account),
             (f"{HOME}/confirm", self._confirm),
             (f"{HOME}/change", self._change),
@@ -163,29 +127,29 @@ class Site:
     def _result_routes(self, common: dict[str, Any]) -> tuple[HTTPRouteHandler, ...]:
         @get(f"{HOME}/result/{{payment_id:str}}", **common)
         async def result(request: AnyRequest, payment_id: PaymentId) -> Page:
-            return await self._result(self.visit(request), payment_id)
+            return await self._result(self.visitors.visit(request), payment_id)
 
         @get(f"{HOME}/result/{{payment_id:str}}/state", **common)
         async def result_state(request: AnyRequest, payment_id: PaymentId) -> Page:
-            return await self._result_state(self.visit(request), payment_id)
+            return await self._result_state(self.visitors.visit(request), payment_id)
 
         @post(f"{HOME}/result/{{payment_id:str}}/invoice", **common)
         async def ask_invoice(request: AnyRequest, payment_id: PaymentId) -> Page:
-            visit = self.visit(request, await request.body())
+            visit = self.visitors.visit(request, await request.body())
             return await self._ask_invoice(visit, payment_id)
 
         return (result, result_state, ask_invoice)
 
     # -- paying
 
-    async def _start(self, visit: "_Visit") -> Page:
+    async def _start(self, visit: Visit) -> Page:
         return self._pay_page(visit, PayForm())
 
-    async def _change(self, visit: "_Visit") -> Page:
+    async def _change(self, visit: Visit) -> Page:
         """Back to the form, with what was typed; the next confirmation is another intent."""
         return self._pay_page(visit, read_pay_form(visit.fields)._replace(key=""))
 
-    async def _confirm(self, visit: "_Visit") -> Page:
+    async def _confirm(self, visit: Visit) -> Page:
         """All that will be done, on one page, before it is done."""
         form = read_pay_form(visit.fields)
         number = _number(visit, form.number)
@@ -208,7 +172,7 @@ class Site:
             forms_to=(self._gateway,) if self._gateway else (),
         )
 
-    async def _pay(self, visit: "_Visit") -> Page:
+    async def _pay(self, visit: Visit) -> Page:
         """Take the payment on, and send the payer to the gateway; twice the same is once."""
         form = read_pay_form(visit.fields)
         number = _number(visit, form.number)
@@ -218,7 +182,7 @@ class Site:
             return self._pay_page(visit, form, problems, status=422)
         if not visit.is_genuine:
             return self._pay_page(visit, form, notice="stale", status=403)
-        self._count(self._payments, visit)
+        self.visitors.count_payment(visit)
         payment_id = payment_id_of(SITE, form.key)
         new = NewPayment(
             platform=SITE,
@@ -253,17 +217,17 @@ class Site:
 
     # -- what came of it
 
-    async def _result(self, visit: "_Visit", payment_id: str) -> Page:
+    async def _result(self, visit: Visit, payment_id: str) -> Page:
         view = await self._own(payment_id)
         said = str(visit.request.query_params.get("said", ""))
         return self._result_page(visit, view, said=said if said in INVOICE_SAID else "")
 
-    async def _result_state(self, visit: "_Visit", payment_id: str) -> Page:
+    async def _result_state(self, visit: Visit, payment_id: str) -> Page:
         """The part of the page that asks again by itself."""
         view = await self._own(payment_id)
         return self._page(visit, "_standing.html", **self._standing(view), invoice_said="")
 
-    async def _ask_invoice(self, visit: "_Visit", payment_id: str) -> Page:
+    async def _ask_invoice(self, visit: Visit, payment_id: str) -> Page:
         view = await self._own(payment_id)
         if not visit.is_genuine:
             return self._result_page(visit, view, notice="stale", status=403)
@@ -283,7 +247,7 @@ class Site:
 
     def _result_page(
         self,
-        visit: "_Visit",
+        visit: Visit,
         view: PaymentView,
         *,
         said: str = "",
@@ -306,27 +270,29 @@ class Site:
 
     # -- looking up
 
-    async def _ask_password(self, visit: "_Visit") -> Page:
+    async def _ask_password(self, visit: Visit) -> Page:
         return self._lookup_page(visit, "")
 
-    async def _show_account(self, visit: "_Visit") -> Page:
+    async def _show_account(self, visit: Visit) -> Page:
         """Name, address and debt for who knows the password; else one answer for every reason."""
         typed = visit.fields.get("number", "")[:40]
         if not visit.is_genuine:
             return self._lookup_page(visit, typed, notice="stale", status=403)
-        self._count(self._lookups, visit)
+        self.visitors.count_lookup(visit)
         password = visit.fields.get("password", "")[:PASSWORD_CHARS_MAX]
         found = await self._look_up(backend_of(visit.request), typed, password, actor=SITE)
         number = _number(visit, typed)
         if found is None or number is None:
             return self._lookup_page(visit, typed, notice="lookup.refused", status=403)
         debt_vnd = int(found["debt_vnd"])
-        payable_vnd = min(max(debt_vnd, AMOUNT_VND_MIN), AMOUNT_VND_MAX) if debt_vnd else 0
+        payable_vnd = min(max(debt_vnd, AMOUNT_VND_MIN), AMOUNT_VND_MAX)
         shown = national(number)
         return self._page(
             visit,
             "account.html",
-            form=PayForm(number=shown, amount=str(payable_vnd or "")),
+            form=PayForm(
+                number=shown, amount=number_text(visit.language, payable_vnd) if debt_vnd else ""
+            ),
             problems={},
             path=f"{HOME}/lookup",
             shown_number=shown,
@@ -337,7 +303,7 @@ class Site:
         )
 
     def _lookup_page(
-        self, visit: "_Visit", number: str, *, notice: str = "", status: int = 200
+        self, visit: Visit, number: str, *, notice: str = "", status: int = 200
     ) -> Page:
         return self._page(
             visit, "lookup.html", path=f"{HOME}/lookup", number=number, notice=notice, status=status
@@ -345,45 +311,9 @@ class Site:
 
     # -- pages
 
-    def visit(self, request: AnyRequest, body: bytes = b"") -> "_Visit":
-        """Who asks, in which language, with which form.
-
-        Raises:
-            Refused: He asks too often.
-        """
-        query, headers, cookies = request.query_params, request.headers, request.cookies
-        client = request.client.host if request.client else ""
-        forwarded = headers.get("x-forwarded-for", "")
-        address = payer_address(client, forwarded, self._settings.proxies)
-        fields = read_fields(body)
-        cookie = cookies.get(FORM_COOKIE, "")
-        token = fields.get(FORM_FIELD, "")
-        fetch_site = headers.get("sec-fetch-site", "")
-        asked = str(query.get("lang", ""))
-        visit = _Visit(
-            request=request,
-            language=choose_language(
-                asked, cookies.get(LANGUAGE_COOKIE, ""), headers.get("accept-language", "")
-            ),
-            chose=asked in set(Language),
-            fields=fields,
-            cookie=cookie or secrets.token_urlsafe(18),
-            knows_cookie=bool(cookie),
-            is_genuine=self._tokens.is_genuine(cookie, token, fetch_site=fetch_site),
-            address=address,
-            base_url=self._settings.url.rstrip("/") or _base_url(request),
-        )
-        self._count(self._pages_asked, visit, unit_s=1)
-        return visit
-
-    def _count(self, buckets: Buckets, visit: "_Visit", *, unit_s: int = _MINUTE_S) -> None:
-        now = self._clock.monotonic_s() / unit_s
-        if not buckets.may_call(neighbourhood(visit.address), now_s=now):
-            raise Refused(Refusal.TOO_OFTEN, "too many requests come from this address")
-
     def _pay_page(
         self,
-        visit: "_Visit",
+        visit: Visit,
         form: PayForm,
         problems: Mapping[str, str] | None = None,
         *,
@@ -402,7 +332,7 @@ class Site:
 
     def _page(
         self,
-        visit: "_Visit",
+        visit: Visit,
         template: str,
         *,
         path: str = HOME,
@@ -410,7 +340,7 @@ class Site:
         forms_to: tuple[str, ...] = (),
         **values: Any,
     ) -> Page:
-        token = self._tokens.token(visit.cookie)
+        token = self.visitors.token(visit)
         text = self.pages.render(template, visit.language, path=path, token=token, **values)
         headers = page_headers(secure=self._secure, forms_to=forms_to)
         if template == "confirm.html":
@@ -421,26 +351,17 @@ class Site:
             status_code=status,
             media_type="text/html",
             headers=headers,
-            cookies=self._cookies(visit),
+            cookies=self.visitors.cookies(visit),
         )
 
-    def _redirect(self, visit: "_Visit", where: str) -> Page:
+    def _redirect(self, visit: Visit, where: str) -> Page:
         headers = page_headers(secure=self._secure) | {"Location": where}
         return Response(
-            "", status_code=HTTP_303_SEE_OTHER, headers=headers, cookies=self._cookies(visit)
+            "",
+            status_code=HTTP_303_SEE_OTHER,
+            headers=headers,
+            cookies=self.visitors.cookies(visit),
         )
-
-    def _cookies(self, visit: "_Visit") -> list[Cookie]:
-        # Lax: who comes back from the gateway's page brings them, other sites' forms don't.
-        kept: dict[str, Any] = {"path": "/", "httponly": True, "secure": self._secure}
-        cookies = []
-        if not visit.knows_cookie:
-            made = Cookie(FORM_COOKIE, value=visit.cookie, max_age=FORM_KEPT_S, **kept)
-            cookies.append(made)
-        if visit.chose:
-            language = visit.language.value
-            cookies.append(Cookie(LANGUAGE_COOKIE, value=language, max_age=LANGUAGE_KEPT_S, **kept))
-        return cookies
 
     def _answer_problem(self, request: AnyRequest, error: Exception) -> Page:
         """The edge of one request for a page: whatever went wrong, in words a payer understands."""
@@ -459,55 +380,33 @@ class Site:
         )
 
 
-class _Visit(NamedTuple):
-    """One request for a page; `address` is the payer's, `is_genuine` that his form is ours."""
-
-    request: AnyRequest
-    language: Language
-    chose: bool
-    fields: Mapping[str, str]
-    cookie: str
-    knows_cookie: bool
-    is_genuine: bool
-    address: str
-    base_url: str
-
-
 def _getter(
-    site: Site, path: str, page: Callable[[_Visit], Awaitable[Page]], common: dict[str, Any]
+    site: Site, path: str, page: Callable[[Visit], Awaitable[Page]], common: dict[str, Any]
 ) -> HTTPRouteHandler:
     @get(path, **common)
     async def handler(request: AnyRequest) -> Page:
-        return await page(site.visit(request))
+        return await page(site.visitors.visit(request))
 
     return handler
 
 
 def _poster(
-    site: Site, path: str, page: Callable[[_Visit], Awaitable[Page]], common: dict[str, Any]
+    site: Site, path: str, page: Callable[[Visit], Awaitable[Page]], common: dict[str, Any]
 ) -> HTTPRouteHandler:
     @post(path, **common)
     async def handler(request: AnyRequest) -> Page:
-        return await page(site.visit(request, await request.body()))
+        return await page(site.visitors.visit(request, await request.body()))
 
     return handler
 
 
-def _number(visit: _Visit, text: str) -> Msisdn | None:
+def _number(visit: Visit, text: str) -> Msisdn | None:
     number = backend_of(visit.request).parse_number(text)
     return None if isinstance(number, NumberError) else number
 
 
 def _result_path(payment_id: str) -> str:
     return f"{HOME}/result/{payment_id}"
-
-
-def _base_url(request: AnyRequest) -> str:
-    """Where this request was sent to, as the browser said; it is sent back there afterwards."""
-    base_url = f"{request.url.scheme}://{request.headers.get('host', '')}"
-    if not is_page(base_url):
-        raise Refused(Refusal.MALFORMED, "the header Host makes no sense")
-    return base_url
 
 
 def _origin(url: str) -> str:
