@@ -338,7 +338,12 @@ class SessionMachine(RuleBasedStateMachine):
         else:
             self._step("s2" if session != "s2" else "s3", talk.msisdn, "", 0)
 
-    @rule(who=people, edge=edges, off=off_by, told=st.booleans())
+    @rule(
+        who=people,
+        edge=st.sampled_from((DEAD_MS, RESUME_MS, RESUME_MS)),
+        off=off_by,
+        told=st.booleans(),
+    )
     def a_dialogue_is_left_and_its_end_told_late_or_never(self, who, edge, off, told):
         session = self._new_id()
         self.somebody_goes_all_the_way(session, who, ("3",), twice=False)
@@ -371,6 +376,15 @@ class SessionMachine(RuleBasedStateMachine):
             self.model.closes(who)
         if back:
             self._comes_back(who)
+
+    @rule(who=st.sampled_from((B, C)), same=st.booleans())
+    def the_next_owner_dials_or_goes_on_where_the_last_one_was(self, who, same):
+        session = self._new_id()
+        self.somebody_goes_all_the_way(session, who, ("3",), twice=False)
+        self.a_number_leaves_and_may_be_somebody_elses(who, back=True)
+        if same and session in self.model.talks:
+            self._step(session, who, "2", self.model.talks[session].step)
+        self._step(self._new_id(), who, "", 0)
 
     def _comes_back(self, who):
         self.world.import_({"msisdn": who, "balance_vnd": RICH_VND, "state": "active"})

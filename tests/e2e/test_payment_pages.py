@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from telcod.epay.notifications import PATH
-from telcod.rows import AUDIT, INVOICE, PAYMENT
+from telcod.rows import AUDIT, INVOICE, OUTBOX_MAIL, PAYMENT
 from telcod.simulator.card_gateway import SECRET, WEBHOOK_SECRET, SimulatedCardGateway
 from telcod.simulator.card_gateway_behaviour import Behaviour
 from telcod.simulator.card_gateway_cards import GOOD_CARD, GOOD_DOMESTIC_CARD, OTP
 from tests.browser import DESKTOP, PHONE, chromium, visiting
 from tests.e2e.harness import Telcod, link
+from tests.test_mail import Post, listening
 
 pytestmark = [pytest.mark.anyio, pytest.mark.rule("PAY-4")]
 
@@ -41,14 +42,14 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_shop(simulated, folder, **epay):
+async def open_shop(simulated, folder, **sections):
     async with SimulatedCardGateway(live=True) as gateway:
         settings = {
             "gateway_url": gateway.url,
             "gateway_secret": SECRET,
             "webhook_secrets": [WEBHOOK_SECRET],
-        } | epay
-        async with Telcod(folder, link(simulated), epay=settings) as telcod:
+        }
+        async with Telcod(folder, link(simulated), epay=settings, **sections) as telcod:
             await telcod.wait_bound()
             gateway.notifier.url = f"http://127.0.0.1:{telcod.daemon.web.port}{PATH}"
             await telcod.subscribers(
@@ -80,12 +81,15 @@ async def is_well_laid_out(page):
     assert small == [], page.url
 
 
-async def fill_in(page, shop, *, number="0903 000 002", purpose="Nạp tiền", amount="100.000", card):
+async def fill_in(
+    page, shop, *, number="0903 000 002", purpose="Nạp tiền", amount="100.000", card, email=""
+):
     await page.goto(shop.home)
     await page.get_by_label("Số điện thoại").fill(number)
     await page.get_by_label(purpose).check()
     await page.get_by_label("Số tiền").fill(amount)
     await page.get_by_label(card).check()
+    await page.get_by_label("E-mail").fill(email)
     await page.get_by_role("button", name="Tiếp tục").click()
     await page.get_by_role("heading", name="Kiểm tra trước khi trả").wait_for()
 
@@ -174,6 +178,33 @@ async def test_the_invoice_is_asked_for_on_the_result_page(shop):
     [payment] = await shop.payments()
     [invoice] = await shop.telcod.rows(INVOICE)
     assert (invoice.payment, invoice.name) == (payment.id, NAME)
+
+
+@pytest.mark.rule("PAY-10")
+async def test_who_gives_an_e_mail_address_gets_an_e_mail(simulated, tmp_path):
+    post = Post()
+    async with listening(post) as port:
+        mail = {"host": "127.0.0.1", "port": port, "tls": "none", "sender": "pay@telcod.example"}
+        async with (
+            open_shop(simulated, tmp_path, mail=mail) as shop,
+            chromium() as browser,
+            visiting(browser) as page,
+        ):
+            await fill_in(page, shop, card="Thẻ quốc tế", email="minh@example.com")
+            await press_pay(page, shop)
+            await type_card(page)
+            await see(page, "Đã thanh toán")
+            [payment] = await shop.payments()
+
+            async def is_sent():
+                return [row.state for row in await shop.telcod.rows(OUTBOX_MAIL)] == [1]
+
+            await shop.telcod.wait_batches(is_sent)
+            [text] = await simulated.wait_text(str(MINH))
+    [message] = post.messages
+    assert message["To"] == "minh@example.com"
+    assert payment.id in message["Subject"]
+    assert message.get_content().strip() == text
 
 
 async def test_a_declined_card_is_told_and_another_can_be_tried(shop):

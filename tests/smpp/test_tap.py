@@ -161,7 +161,10 @@ def test_a_tap_that_begins_in_the_middle_of_a_pdu_sees_it_whole():
 def test_a_login_code_that_telcod_sends_is_painted_over_and_nothing_else():
     def sent(text, **tlvs):
         return encode(
-            SubmitSm(source_addr="1566", destination_addr="84903000001", short_message=text, **tlvs)
+            SubmitSm(
+                source_addr="1566", destination_addr="84903000001", short_message=text, **tlvs
+            ),
+            sequence_number=1,
         )
 
     text = b"Ma dang nhap: 123456, den 10:05 02/03/2026. LH 9090. 0903000001 1.000d"

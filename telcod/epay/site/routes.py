@@ -38,7 +38,14 @@ from telcod.epay.site.forms import (
 )
 from telcod.epay.site.problems import answer_as_page, status_of
 from telcod.epay.site.standing import standing_of
-from telcod.epay.site.visits import AnyRequest, SiteLimits, SiteSettings, Visit, Visitors
+from telcod.epay.site.visits import (
+    AnyRequest,
+    SiteLimits,
+    SiteSettings,
+    Visit,
+    Visitors,
+    language_of,
+)
 from telcod.errors import KeyReused, Refusal
 from telcod.msisdn import Msisdn, NumberError, national
 from telcod.rows import PaymentState
@@ -48,15 +55,8 @@ from telcod.types import Request as Asked
 from telcod.vault import Vault
 from telcod.web.gate import note
 from telcod.web.open_routes import backend_of
-from telcod.web.page_guard import (
-    page_headers,
-)
-from telcod.web.pages import (
-    LANGUAGE_COOKIE,
-    Pages,
-    choose_language,
-    number_text,
-)
+from telcod.web.page_guard import page_headers
+from telcod.web.pages import Pages, number_text
 from telcod.web.staff_requests import Refused
 
 __all__ = ["Site", "SiteLimits", "SiteSettings"]
@@ -67,7 +67,6 @@ HOME: Final = "/pay"
 FOLDER: Final = Path(__file__).parent
 INVOICE_SAID: Final = frozenset({"noted", "already", "not_cleared", "no_address", "no_payment"})
 PASSWORD_CHARS_MAX: Final = 64
-_MINUTE_S: Final = 60
 
 Page = Response[str]
 PaymentId = Annotated[str, PathParameter(description="As it was named.")]
@@ -365,11 +364,7 @@ class Site:
 
     def _answer_problem(self, request: AnyRequest, error: Exception) -> Page:
         """The edge of one request for a page: whatever went wrong, in words a payer understands."""
-        language = choose_language(
-            str(request.query_params.get("lang", "")),
-            request.cookies.get(LANGUAGE_COOKIE, ""),
-            request.headers.get("accept-language", ""),
-        )
+        language = language_of(request)
         what, headers = answer_as_page(request, error)
         text = self.pages.render("error.html", language, path=HOME, what=what)
         return Response(

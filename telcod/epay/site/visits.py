@@ -101,7 +101,7 @@ class Visitors:
         Raises:
             Refused: He asks too often.
         """
-        query, headers, cookies = request.query_params, request.headers, request.cookies
+        headers, cookies = request.headers, request.cookies
         client = request.client.host if request.client else ""
         forwarded = headers.get("x-forwarded-for", "")
         address = payer_address(client, forwarded, self._settings.proxies)
@@ -109,12 +109,10 @@ class Visitors:
         cookie = cookies.get(FORM_COOKIE, "")
         token = fields.get(FORM_FIELD, "")
         fetch_site = headers.get("sec-fetch-site", "")
-        asked = str(query.get("lang", ""))
+        asked = str(request.query_params.get("lang", ""))
         visit = Visit(
             request=request,
-            language=choose_language(
-                asked, cookies.get(LANGUAGE_COOKIE, ""), headers.get("accept-language", "")
-            ),
+            language=language_of(request),
             chose=asked in set(Language),
             fields=fields,
             cookie=cookie or secrets.token_urlsafe(_COOKIE_BYTES),
@@ -163,6 +161,15 @@ class Visitors:
         now = self._clock.monotonic_s() / unit_s
         if not buckets.may_call(neighbourhood(visit.address), now_s=now):
             raise Refused(Refusal.TOO_OFTEN, "too many requests come from this address")
+
+
+def language_of(request: AnyRequest) -> Language:
+    """The language of who asks; see `choose_language`."""
+    return choose_language(
+        str(request.query_params.get("lang", "")),
+        request.cookies.get(LANGUAGE_COOKIE, ""),
+        request.headers.get("accept-language", ""),
+    )
 
 
 def _base_url(request: AnyRequest) -> str:
