@@ -173,7 +173,14 @@ class Daemon:
             self.engine.on_batch = self._count_batch
             self._wire(boot, hashes)
             doubt = self.gateway.recover(store)
-            pages = Pages(self.settings, self, self.guard, self.engine.vault, lambda: self.reader)
+            pages = Pages(
+                self.settings,
+                self,
+                self.guard,
+                self.engine.vault,
+                lambda: self.reader,
+                self.path,
+            )
             self.web = WebServer(
                 self,
                 host=self.settings.http.host,

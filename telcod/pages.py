@@ -1,4 +1,4 @@
-"""The doors for people with a browser: online payment and self-care, from the configuration.
+"""The doors for people with a browser: online payment, self-care, the staff console.
 
 Part of the composition root, as `telcod.doors` is for USSD and MQTT.
 """
@@ -6,11 +6,13 @@ Part of the composition root, as `telcod.doors` is for USSD and MQTT.
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Final, Self
 
 from litestar.handlers import HTTPRouteHandler
 
 from telcod.clock import ClockGuard
+from telcod.console.house import Console
 from telcod.epay.house import Epay
 from telcod.epay.site.routes import SiteSettings
 from telcod.errors import NotStarted
@@ -32,6 +34,7 @@ class Pages:
         guard: While the clock has jumped nothing happens by it.
         vault: Makes the tokens of forms, and the hashes of login codes.
         reader: Reads the books, once they are open.
+        books: Where they are: what staff look up is read beside the daemon's own work.
 
     Raises:
         NotStarted: The mail server's certificates can't be read.
@@ -44,6 +47,7 @@ class Pages:
         guard: ClockGuard,
         vault: Vault,
         reader: Callable[[], SqliteReader],
+        books: Path,
     ) -> None:
         self._stack: Final = AsyncExitStack()
         self._epay: Final = Epay(
@@ -56,9 +60,12 @@ class Pages:
             mail=_mail(settings),
         )
         self._selfcare: Final = SelfCare(backend, vault)
+        self._staff_reader: Final = SqliteReader(books)
+        self._console: Final = Console(backend, vault, lambda: self._staff_reader)
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self._epay)
+        await self._stack.enter_async_context(self._staff_reader)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -66,7 +73,11 @@ class Pages:
 
     def http_routes(self) -> Sequence[HTTPRouteHandler]:
         """All of them."""
-        return (*self._epay.http_routes(), *self._selfcare.http_routes())
+        return (
+            *self._epay.http_routes(),
+            *self._selfcare.http_routes(),
+            *self._console.http_routes(),
+        )
 
     async def run(self) -> None:
         """What they do by themselves, until cancelled."""

@@ -32,7 +32,7 @@ class World:
         self.lines = []
         self.books = None
 
-    async def do(self, phone, what, **said):
+    async def do(self, phone, what, /, **said):
         """Do something on a phone; the status of the answer."""
         answer = await self.page.post(f"/phones/{phone}/{what}", json=said, headers=FROM_THE_PAGE)
         return answer.status_code

@@ -78,8 +78,9 @@ fates = st.one_of(
 
 happenings = st.one_of(
     st.lists(fates, min_size=1, max_size=4),
+    st.tuples(st.just(("wait", ANSWER_MS)), st.just(("note", "failed")), fates),
     st.tuples(st.tuples(st.just("key"), st.sampled_from("1234"))),
-    st.tuples(*[st.just(WRONG_KEY)] * 2, st.one_of(st.just(WRONG_KEY), fates), fates),
+    st.tuples(st.just(WRONG_KEY), st.just(WRONG_KEY), fates, fates),
 )
 
 
@@ -146,14 +147,15 @@ class SessionMachine(RuleBasedStateMachine):
         self._step(session, who, typed if step else "", step)
 
     @precondition(lambda self: self.world is not None and self.model.talks)
-    @rule(data=st.data(), other=st.booleans())
-    def the_last_step_comes_again_or_so(self, data, other):
+    @rule(data=st.data(), how=st.sampled_from(("the same", "another input", "one too far")))
+    def the_last_step_comes_again_or_so(self, data, how):
         begun = sorted(each for each in self.model.talks if not each.startswith(PUSHED))
         if begun:
             session = data.draw(st.sampled_from(begun))
             talk = self.model.talks[session]
-            other = other and talk.step > 1
-            self._step(session, talk.msisdn, "zz" if other else talk.typed, talk.step - 1)
+            step = talk.step + 1 if how == "one too far" else talk.step - 1
+            other = how == "another input" and step > 0
+            self._step(session, talk.msisdn, "zz" if other else talk.typed, step)
 
     @rule(session=ids)
     def a_dialogue_is_broken_off(self, session):
@@ -275,6 +277,10 @@ class SessionMachine(RuleBasedStateMachine):
                     self._note(push, detail)
                 case "wait":
                     self._until(self.world.now_ms + detail)
+
+    @rule(payer=st.sampled_from((B, C)), wrong=st.sampled_from(("3", "7", "")))
+    def b_presses_nothing_but_wrong_keys(self, payer, wrong):
+        self.a_question_is_put_and_much_happens_to_it(payer, [("key", wrong)] * 3)
 
     @precondition(lambda self: self.world is not None and self.model.texts)
     @rule(data=st.data(), accepts=st.booleans())

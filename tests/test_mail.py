@@ -131,7 +131,8 @@ class Books:
         return [OutboxState(row.state).name for row in self.rows()]
 
     def mailer(self, port, **more):
-        server = MailServer("127.0.0.1", port, SENDER)._replace(tls="none", answer_s=5.0, **more)
+        plain = MailServer("127.0.0.1", port, SENDER, tls="none", answer_s=5.0)
+        server = plain._replace(**more)
         reader = MemoryReader(self.store)
         return Mailer(server, reader, self.submit, self.world.clock, self.guard)
 

@@ -132,6 +132,10 @@ class PaymentShown(msgspec.Struct, frozen=True):
 
 
 Number = Annotated[str, PathParameter(description="A number in any accepted form.", max_length=40)]
+Seq = Annotated[
+    str, PathParameter(description="The text's number, as his story has it.", max_length=40)
+]
+CentreNumber = Annotated[int, PathParameter(description="1 to 6.")]
 PaymentId = Annotated[str, PathParameter(description="The payment's id.", max_length=64)]
 Before = Annotated[
     int,
@@ -183,7 +187,7 @@ def _subscribers(desk: Desk) -> tuple[HTTPRouteHandler, ...]:
         return await desk.act(_by(request), number, data.act, data.words, key=key)
 
     @post("/staff/v1/texts/{seq:str}/resend", summary="Send a text again", **_POSTED)
-    async def resend(request: CallerRequest, seq: str, idempotency_key: Key = None) -> Done:
+    async def resend(request: CallerRequest, seq: Seq, idempotency_key: Key = None) -> Done:
         """To a subscriber, by its number in his story; codes and questions are sent once only."""
         await desk.resend(_by(request), seq, key=_key(idempotency_key))
         return Done("care.resent")
@@ -275,7 +279,9 @@ def _others(desk: Desk) -> tuple[HTTPRouteHandler, ...]:
         return tuple(await desk.centres())
 
     @put("/staff/v1/centres/{centre:int}", summary="Open or close a centre's clearing", **_COMMON)
-    async def set_centre(request: CallerRequest, centre: int, data: JSONBody[CentreBody]) -> Done:
+    async def set_centre(
+        request: CallerRequest, centre: CentreNumber, data: JSONBody[CentreBody]
+    ) -> Done:
         """What waits for it is tried again soon after it is open."""
         if not 1 <= centre <= 6:
             raise Refused(Refusal.NOT_FOUND, "there are the centres 1 to 6")

@@ -6,9 +6,9 @@ The templates draw them as SVG; a table with the same numbers stands beside each
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-WIDTH: Final = 640
-HEIGHT: Final = 260
-LEFT: Final = 84
+WIDTH: Final = 480
+HEIGHT: Final = 220
+LEFT: Final = 44
 RIGHT: Final = 8
 TOP: Final = 12
 BOTTOM: Final = 30

@@ -82,6 +82,12 @@ class Site:
         self._tokens: Final = FormTokens(vault, "staff")
         self._logins: Final = Buckets(rate_per_s=LOGINS_PER_MIN, burst=LOGINS_PER_MIN)
         self._ended: dict[str, int] = {}
+
+        # A function: the framework copies what it is given, and a method would bring all of us.
+        def answer(request: AnyRequest, error: Exception) -> Page:
+            return self._wrong(request, error)
+
+        self._answer: Final = answer
         self.pages: Final = Pages(FOLDER / "templates", FOLDER / "words", home=HOME)
         for language in self.pages.words:
             lacking = {f"kind.{kind}" for kind in KINDS} - set(self.pages.words[language])
@@ -115,7 +121,7 @@ class Site:
     def _login_routes(self) -> tuple[HTTPRouteHandler, ...]:
         common: dict[str, Any] = {
             "include_in_schema": False,
-            "exception_handlers": {Exception: self._wrong},
+            "exception_handlers": {Exception: self._answer},
             "media_type": "text/html",
             "status_code": HTTP_200_OK,
         }
@@ -354,7 +360,7 @@ class Site:
         @get(
             path,
             include_in_schema=False,
-            exception_handlers={Exception: self._wrong},
+            exception_handlers={Exception: self._answer},
             media_type="text/html",
         )
         async def handler(request: AnyRequest) -> Page:
@@ -366,7 +372,7 @@ class Site:
         @post(
             path,
             include_in_schema=False,
-            exception_handlers={Exception: self._wrong},
+            exception_handlers={Exception: self._answer},
             media_type="text/html",
             status_code=HTTP_200_OK,
         )

@@ -14,6 +14,7 @@ from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import CacheControlHeader, Cookie
 from litestar.exceptions import HTTPException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
 from litestar.static_files import create_static_files_router
 from litestar.status_codes import HTTP_204_NO_CONTENT
@@ -168,23 +169,23 @@ def _done(play: Play) -> Sequence[HTTPRouteHandler]:
         return play.phones[name]
 
     @post("/phones/{name:str}/text", status_code=HTTP_204_NO_CONTENT)
-    async def send_text(name: str, data: TextBody) -> None:
+    async def send_text(name: FromPath[str], data: JSONBody[TextBody]) -> None:
         await play.send_text(phone_of(name), data.to, data.text)
 
     @post("/phones/{name:str}/dial", status_code=HTTP_204_NO_CONTENT)
-    async def dial(name: str, data: DialBody) -> None:
+    async def dial(name: FromPath[str], data: JSONBody[DialBody]) -> None:
         await play.dial(phone_of(name), data.number)
 
     @post("/phones/{name:str}/screen", status_code=HTTP_204_NO_CONTENT)
-    async def type_ussd(name: str, data: TypedBody) -> None:
+    async def type_ussd(name: FromPath[str], data: JSONBody[TypedBody]) -> None:
         await play.type_ussd(phone_of(name), data.text)
 
     @post("/phones/{name:str}/screen/close", status_code=HTTP_204_NO_CONTENT)
-    async def close_ussd(name: str) -> None:
+    async def close_ussd(name: FromPath[str]) -> None:
         await play.close_ussd(phone_of(name))
 
     @post("/phones/{name:str}/call", status_code=HTTP_204_NO_CONTENT, sync_to_thread=False)
-    def act(name: str, data: ActBody) -> None:
+    def act(name: FromPath[str], data: JSONBody[ActBody]) -> None:
         play.act(phone_of(name), data.what)
 
     return send_text, dial, type_ussd, close_ussd, act

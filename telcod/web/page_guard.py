@@ -86,7 +86,8 @@ def payer_address(client: str, forwarded: str, proxies: AllowList | None) -> str
     Returns:
         An address, or nothing if it isn't one.
     """
-    steps = [*forwarded.split(","), client][-_FORWARDED_MAX:]
+    told = forwarded.split(",") if forwarded else []
+    steps = [*told, client][-_FORWARDED_MAX:]
     address = steps.pop().strip()
     while proxies is not None and steps and proxies.admits(address):
         address = steps.pop().strip()

@@ -175,9 +175,7 @@ class Page:
 
     def form(self, action, **holding):
         """The first one that holds this."""
-        return next(
-            form for form in self.forms(action) if holding.items() <= form[1].items()
-        )
+        return next(form for form in self.forms(action) if holding.items() <= form[1].items())
 
     def note(self):
         """What is said of the last act."""

@@ -33,7 +33,7 @@ def test_no_word_is_missing():
 
 def test_no_word_is_there_for_nothing():
     alone = {word for word in WORDS if word.partition(".")[0] not in FAMILIES}
-    assert {word for word in alone if f'"{word}"' not in USES} == set()
+    assert {word for word in alone if not re.search(rf"[\"']{re.escape(word)}[\"']", USES)} == set()
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
