@@ -72,12 +72,12 @@ def top_up(request: Request, tx: Tx) -> Reply:
     posted = post(tx, Transfer(TOPUP, account, amount_vnd, "topup", request.key, request.event_ms))
     if isinstance(posted, Declined):
         return Reply(posted.value)
+    tx.emit("balance", "credited", subscriber.msisdn, amount_vnd=amount_vnd, entry=posted.seq)
     if subscriber.state == State.OUT_OF_MONEY:
         subscriber = msgspec.structs.replace(subscriber, state=State.ACTIVE.value)
         tx.put(SUBSCRIBER, subscriber)
     retried = retry_after_topup(tx, subscriber)
     write_audit(tx, request, "topup", str(subscriber.msisdn), f"{amount_vnd} {reason}")
-    tx.emit("balance", "credited", subscriber.msisdn, amount_vnd=amount_vnd, entry=posted.seq)
     balance = tx.get(ACCOUNT, account)
     data = {
         "balance_vnd": balance.posted if balance else 0,

@@ -30,7 +30,7 @@ class World:
         self.watch = Watch()
         self.phones = {}
         self.lines = []
-        self.books = None
+        self.books: dict[str, list[dict[str, object]]] = {"purses": []}
 
     async def do(self, phone, what, /, **said):
         """Do something on a phone; the status of the answer."""

@@ -40,7 +40,7 @@ LISTENS = "HTTP listens on "
 LONG = re.compile(r"telcod run\b|scripts/run(?! --check)")
 _FENCE = re.compile(r"```(\w*)\s*")
 _COMMENT = re.compile(r"<!-- (.+?) -->")
-_KEEPS = re.compile(r"([A-Z_]+)=")
+_KEEPS = re.compile(r"([A-Z_]+)=\$\(")
 
 
 class Block(NamedTuple):
@@ -145,17 +145,19 @@ class Process:
     def stop(self, number=signal.SIGTERM):
         """As a service is stopped, or as by Ctrl-C; it must end well."""
         self.send(number)
-        code = self._process.wait(WAIT_S)
-        self._reading.join(WAIT_S)
-        self._process.stdin.close()
+        code = self._end()
         assert code == 0, self.printed
 
     def kill(self):
         self._process.kill()
-        self._process.wait(WAIT_S)
+        self._end()
+
+    def _end(self):
+        code = self._process.wait(WAIT_S)
         self._reading.join(WAIT_S)
         self._process.stdin.close()
         self._process.stdout.close()
+        return code
 
 
 @contextmanager
@@ -288,7 +290,6 @@ class Walk:
 
     def _go_on(self, command, printed):
         """Start what does not end by itself, and wait for all that it is to print."""
-        expected = [self._here(line) for line in printed]
         plain = self._here(command).split("    # ")[0].strip()
         if plain.startswith("scripts/"):
             process = Process(f"{plain} --port 0", cwd=ROOT, env=self._environ)
@@ -299,6 +300,7 @@ class Walk:
             process = self._telcod = Process(plain, cwd=self.here, env=self._environ)
             process.wait_said(lambda said: LISTENS in said)
             self._url = re.search(f"{LISTENS}(\\S+)", process.printed)[1]
+        expected = [self._here(line) for line in printed]
         process.wait_said(lambda said: missing_line(expected, said) is None)
         return process.printed
 

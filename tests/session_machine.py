@@ -79,6 +79,7 @@ fates = st.one_of(
 happenings = st.one_of(
     st.lists(fates, min_size=1, max_size=4),
     st.tuples(st.just(("wait", ANSWER_MS)), st.just(("note", "failed")), fates),
+    st.tuples(st.just(("note", "failed")), *[st.tuples(st.just("code"), st.booleans())] * 2),
     st.tuples(st.tuples(st.just("key"), st.sampled_from("1234"))),
     st.tuples(st.just(WRONG_KEY), st.just(WRONG_KEY), fates, fates),
 )

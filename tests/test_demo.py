@@ -69,9 +69,11 @@ def test_the_address_that_the_demo_prints_is_the_page_with_the_phones():
 
 @pytest.mark.rule("CLI-2", "CLI-9")
 def test_a_port_that_is_taken_is_said_and_nothing_starts():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        with demo("--port", str(taken.getsockname()[1])) as process:
-            said, _ = process.communicate(timeout=WAIT_S)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        demo("--port", str(taken.getsockname()[1])) as process,
+    ):
+        said, _ = process.communicate(timeout=WAIT_S)
     assert process.returncode == 3
     assert "can't listen" in said
     assert "Traceback" not in said

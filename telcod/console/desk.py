@@ -23,11 +23,13 @@ from telcod.web.staff_requests import Refused, checked
 
 PAYMENT_ACTS: Final = ("review", "clear_by_hand", "propose_cancel", "confirm_cancel")
 ID_CHARS_MAX: Final = 64
+UNKNOWN: Final = "subscriber.unknown"
 _SEQ_CHARS_MAX: Final = 15
 
 # What a handler answered that is no success: how it is told to who asked.
 _REFUSED: Final[Mapping[str, tuple[Refusal, str]]] = MappingProxyType(
     {
+        UNKNOWN: (Refusal.NOT_FOUND, "no subscriber of this network has this number"),
         "care.malformed": (Refusal.MALFORMED, "this can't be done with these words"),
         "care.no_text": (Refusal.NOT_FOUND, "there is no such text to a subscriber"),
         "care.not_resent": (Refusal.CONFLICT, "a text of this kind is not sent again"),
@@ -278,19 +280,19 @@ class Desk:
             actor=by.actor,
         )
         answer = await self.backend.submit(asked)
-        if may_be_unknown and answer.outcome == "subscriber.unknown":
+        if may_be_unknown and answer.outcome == UNKNOWN:
             return {}
-        data = checked(answer)
         # What was done by another handler has that one's outcome, in the data.
         outcome = str((answer.data or {}).get("outcome", answer.outcome))
-        if outcome in _REFUSED or outcome == "subscriber.unknown":
-            raise refused(outcome, **{"state": data["state"]} if "state" in data else {})
-        return data
+        if outcome in _REFUSED:
+            state = (answer.data or {}).get("state")
+            raise refused(outcome, **({} if state is None else {"state": state}))
+        return {**checked(answer), "outcome": outcome}
 
 
 def refused(outcome: str, **members: object) -> Refused:
     """What an outcome that is no success is told as; `outcome` is among the problem's members."""
-    refusal, detail = _REFUSED.get(outcome, (Refusal.NOT_FOUND, "there is no such subscriber"))
+    refusal, detail = _REFUSED[outcome]
     return Refused(refusal, detail, members={"outcome": outcome, **members})
 
 

@@ -4,7 +4,7 @@ A browser that does not read is let go; it comes back by itself and gets everyth
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
 import msgspec
@@ -36,7 +36,7 @@ class Listeners:
         for queue in list(self._queues):
             self._end(queue)
 
-    async def stream(self, first: Callable[[], bytes]) -> AsyncIterator[bytes]:
+    async def stream(self, first: Callable[[], bytes]) -> AsyncGenerator[bytes, None]:
         """The events for one browser; what `first` gives then goes before all others."""
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(EVENTS_MAX)
         self._queues.add(queue)

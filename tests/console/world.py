@@ -146,7 +146,7 @@ class Desk:
 
     def log_in(self, token=None):
         page = self.get("/console/login")
-        return self.send(page.form("/console/login"), token=token or self.token)
+        return self.send(page.form("/console/login"), token=self.token if token is None else token)
 
     def send(self, form, **typed):
         path, fields = form
