@@ -5,7 +5,7 @@ very millisecond before an hour or a day is over, at it, and behind it.
 
 from collections import Counter
 from itertools import count
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import structlog
 from hypothesis import strategies as st
@@ -62,7 +62,7 @@ class NetworkMachine(RuleBasedStateMachine):
         super().__init__()
         self._quiet = structlog.testing.capture_logs()
         self._quiet.__enter__()
-        self.world = None
+        self.world: Any = None
 
     def teardown(self):
         if self.world is not None:
