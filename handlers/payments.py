@@ -315,7 +315,8 @@ def _hear(request: Request, tx: Tx, said: Said) -> Reply:
         case Verdict.AUTHORISE:
             payment = clearing.authorise(request, tx, payment, said)
         case Verdict.DECLINE:
-            payment = _end(tx, payment, PaymentState.DECLINED, said.code)
+            told = clearing.noted(payment, said) if said.masked_card else payment
+            payment = _end(tx, told, PaymentState.DECLINED, said.code)
         case Verdict.EXPIRE:
             payment = _end(tx, payment, PaymentState.EXPIRED, "")
         case Verdict.WAIT:

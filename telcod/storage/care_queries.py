@@ -21,7 +21,7 @@ from telcod.rows import PaymentCase as CaseRow
 PAGE: Final = 40
 STRETCH: Final = 100_000
 """Rows of a journal that are looked through at a time."""
-STRETCHES_MAX: Final = 4
+STRETCHES_MAX: Final = 2
 TIES_MAX: Final = 2_000
 CHAIN_MAX: Final = 20_000
 """Entries of one account that a story goes back; who has more is no subscriber but a machine."""

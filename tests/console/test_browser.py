@@ -8,7 +8,7 @@ from tests.console.world import A, B, C, CareBackend, CareWorld, serving
 pytestmark = [pytest.mark.anyio, pytest.mark.rule("CARE-1", "CARE-2", "CARE-3")]
 
 TARGET_PX = 44
-SMALL = f"""[...document.querySelectorAll('a, button, summary, input:is([type=text], [type=search])')]
+SMALL = f"""[...document.querySelectorAll('a, button, summary, [type=text], [type=search]')]
     .filter((each) => {{
         const box = each.getBoundingClientRect();
         return box.height > 0 && box.height < {TARGET_PX - 0.5} && !each.closest('p, dd, h1');
