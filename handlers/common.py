@@ -99,7 +99,9 @@ def tell(
 
 
 def write_audit(tx: Tx, request: Request, action: str, subject: str, detail: str = "") -> None:
-    """Say in the log that nobody can change who did what (CARE-2)."""
+    """Say in the log that nobody can change who did what, and from where (CARE-2)."""
+    if request.where:
+        detail = f"{detail} from {request.where}".lstrip()
     line = Audit(
         seq=tx.next_seq(AUDIT),
         at=tx.now_ms,

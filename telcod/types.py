@@ -68,6 +68,7 @@ class Request(msgspec.Struct, frozen=True):
     the books (a text by its redelivery evidence, a renewal by its period).  `sender` is the
     subscriber concerned, 0 when nobody. `event_ms` is when it happened by the network's clock, Unix
     milliseconds.  `secret_hash` replaces a password.
+    `where` is the address that a person asked from, for the audit log (CARE-2).
     """
 
     route: str
@@ -81,6 +82,7 @@ class Request(msgspec.Struct, frozen=True):
     secret_hash: str = ""
     actor: str = ""
     body: Mapping[str, object] | None = None
+    where: str = ""
 
 
 class Line(NamedTuple):

@@ -14,7 +14,7 @@ from telcod.bulk import CHUNK_LINES_MAX, SubscriberLine
 from telcod.vault import token_hash
 from telcod.web import staff_requests
 from telcod.web.auth import SCOPES, Caller, TokenBook
-from telcod.web.open_routes import backend_of
+from telcod.web.open_routes import ask, backend_of
 from telcod.web.ports import Status
 from telcod.web.problems import PROBLEMS
 from telcod.web.scopes import Scope
@@ -132,7 +132,7 @@ async def create_token(request: CallerRequest, data: JSONBody[NewToken]) -> Toke
     asked = staff_requests.create_token(
         data.name, data.scope.value, token_hash(token), actor=request.auth.actor
     )
-    checked(await backend_of(request).submit(asked))
+    checked(await ask(request, asked))
     _book_of(request).forget()
     return TokenMade(data.name, data.scope, token)
 
@@ -148,7 +148,7 @@ async def create_token(request: CallerRequest, data: JSONBody[NewToken]) -> Toke
 async def revoke_token(request: CallerRequest, name: FromPath[str]) -> TokenRevoked:
     """At once and for ever."""
     asked = staff_requests.revoke_token(name, actor=request.auth.actor)
-    done = checked(await backend_of(request).submit(asked))
+    done = checked(await ask(request, asked))
     _book_of(request).forget()
     return TokenRevoked(name, str(done["outcome"]))
 
@@ -196,7 +196,7 @@ def routes(*, import_bytes_max: int) -> tuple[HTTPRouteHandler, ...]:
     async def import_lines(request: CallerRequest, data: JSONBody[Import]) -> ImportDone:
         """The same lines again change nothing; balances are only opened, never set."""
         asked = staff_requests.import_lines(data.lines, actor=request.auth.actor)
-        return msgspec.convert(checked(await backend_of(request).submit(asked)), ImportDone)
+        return msgspec.convert(checked(await ask(request, asked)), ImportDone)
 
     return (status, tokens, create_token, revoke_token, back_up, confirm_clock, import_lines)
 

@@ -7,6 +7,8 @@ from litestar import Request, Response, get
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 
 from telcod.metrics import CONTENT_TYPE
+from telcod.types import Answer
+from telcod.types import Request as Asked
 from telcod.web.ports import Backend
 
 RETRY_AFTER_S: Final = "5"
@@ -34,6 +36,16 @@ def backend_of(request: AnyRequest) -> Backend:
     """The daemon that the application was made for."""
     backend: Backend = request.app.state.backend
     return backend
+
+
+async def ask(request: AnyRequest, asked: Asked) -> Answer:
+    """Have the books carry out what a person asked for, and where he asked from (CARE-2).
+
+    Raises:
+        TelcodError: See `Backend.submit`.
+    """
+    where = request.client.host if request.client else ""
+    return await backend_of(request).submit(msgspec.structs.replace(asked, where=where))
 
 
 @get("/healthz", summary="Whether telcod is alive", tags=["open"], sync_to_thread=False)

@@ -25,7 +25,7 @@ from telcod.rows import INVOICE, Invoice
 from telcod.types import Channel
 from telcod.types import Request as Asked
 from telcod.web.auth import SCOPES, Caller
-from telcod.web.open_routes import backend_of
+from telcod.web.open_routes import ask, backend_of
 from telcod.web.ports import Backend
 from telcod.web.problems import PROBLEMS
 from telcod.web.scopes import Scope
@@ -186,7 +186,7 @@ async def invoices(request: CallerRequest, day: QueryDay, centre: Centre) -> lis
 )
 async def close_day(request: CallerRequest, day: Day) -> DayEnd:
     """Once; while something is missing it says what, and changes nothing."""
-    answer = await backend_of(request).submit(close_request(day_of(day), request.auth.actor))
+    answer = await ask(request, close_request(day_of(day), request.auth.actor))
     return msgspec.convert(checked(answer), DayEnd)
 
 
@@ -201,7 +201,7 @@ async def note_settlement(
 ) -> Settled:
     """Of each kind one a day; the same again changes nothing."""
     asked = settlement_request(day_of(day), data.kind, data.amount_vnd, request.auth.actor)
-    answer = await backend_of(request).submit(asked)
+    answer = await ask(request, asked)
     return msgspec.convert(accepted(checked(answer)), Settled)
 
 
@@ -218,7 +218,7 @@ async def unlock(request: CallerRequest, msisdn: Number) -> Unlocked:
     if isinstance(number, NumberError):
         raise Refused(Refusal.MALFORMED, number_reason(msisdn, number), field="msisdn")
     asked = Asked("lookup.unlock", sender=number, channel=Channel.STAFF, actor=request.auth.actor)
-    return msgspec.convert(checked(await backend.submit(asked)), Unlocked)
+    return msgspec.convert(checked(await ask(request, asked)), Unlocked)
 
 
 def routes(*, file_bytes_max: int) -> tuple[HTTPRouteHandler, ...]:
@@ -239,7 +239,7 @@ def routes(*, file_bytes_max: int) -> tuple[HTTPRouteHandler, ...]:
         The same file again changes nothing; another one of the same day is refused.
         """
         asked = reconcile_request(day_of(day), data.file.encode(), request.auth.actor)
-        answer = await backend_of(request).submit(asked)
+        answer = await ask(request, asked)
         return msgspec.convert(accepted(checked(answer)), Reconciled)
 
     return (report, invoices, close_day, note_settlement, unlock, reconcile)

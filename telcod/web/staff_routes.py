@@ -19,7 +19,7 @@ from telcod.msisdn import Msisdn, NumberError
 from telcod.rows import State
 from telcod.web import staff_requests
 from telcod.web.auth import SCOPES, Caller
-from telcod.web.open_routes import backend_of
+from telcod.web.open_routes import ask, backend_of
 from telcod.web.ports import Backend
 from telcod.web.problems import PROBLEMS
 from telcod.web.scopes import Scope
@@ -121,7 +121,7 @@ async def show(request: CallerRequest, msisdn: Number) -> SubscriberView:
     """Audited, also when there is no such subscriber."""
     backend = backend_of(request)
     number = _number(backend, msisdn)
-    answer = await backend.submit(staff_requests.look_up(number, actor=request.auth.actor))
+    answer = await ask(request, staff_requests.look_up(number, actor=request.auth.actor))
     return msgspec.convert(checked(answer), SubscriberView)
 
 
@@ -152,7 +152,7 @@ async def top_up(
     asked = staff_requests.top_up(
         number, data.amount_vnd, data.reason, key=key, actor=request.auth.actor
     )
-    return msgspec.convert(checked(await backend.submit(asked)), TopUpDone)
+    return msgspec.convert(checked(await ask(request, asked)), TopUpDone)
 
 
 @put(
@@ -169,7 +169,7 @@ async def set_state(
     backend = backend_of(request)
     number = _number(backend, msisdn)
     asked = staff_requests.set_state(number, data.state.value, actor=request.auth.actor)
-    return msgspec.convert(checked(await backend.submit(asked)), StateSet)
+    return msgspec.convert(checked(await ask(request, asked)), StateSet)
 
 
 ROUTES: Final = (show, top_up, set_state)

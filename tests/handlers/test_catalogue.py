@@ -109,7 +109,13 @@ def test_no_text_of_the_catalogue_is_left_that_nothing_says():
     sources = "".join(path.read_text(encoding="utf-8") for path in FILES)
     sources += "".join(
         (FOLDER.parent / "telcod" / name).read_text(encoding="utf-8")
-        for name in ("dispatch.py", "engine.py", "messages.py", "billing/packages.py", "../ussd/sessions.py")
+        for name in (
+            "dispatch.py",
+            "engine.py",
+            "messages.py",
+            "billing/packages.py",
+            "../ussd/sessions.py",
+        )
     )
     made = ("list.", "name.", "charge.", "notices.")
     keys = shipped_rules().catalogue.keys()

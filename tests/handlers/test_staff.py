@@ -216,3 +216,23 @@ def test_a_token_is_made_once_and_revoked_for_ever(world):
     assert world.row(TOKEN, "portal-1").revoked_at == revoked_at
     assert [line.action for line in world.store.scan(AUDIT)] == ["token.create", "token.revoke"]
     assert world.check() == []
+
+
+@pytest.mark.rule("CARE-2")
+def test_the_audit_log_says_from_where_a_look_up_and_an_act_came(world):
+    number = world.subscriber(A)
+    world.run(
+        Request("staff.lookup", sender=number, channel=Channel.STAFF, actor="w", where="10.0.0.7"),
+        Request(
+            "staff.topup",
+            sender=number,
+            args=("5000", "cash"),
+            key="where",
+            channel=Channel.STAFF,
+            actor="w",
+            where="10.0.0.7",
+        ),
+    )
+    shown, topped_up = list(world.store.scan(AUDIT))[-2:]
+    assert (shown.action, shown.detail) == ("lookup", "from 10.0.0.7")
+    assert topped_up.detail == "5000 cash from 10.0.0.7"
