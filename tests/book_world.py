@@ -150,7 +150,8 @@ class BookWorld(PaymentDoors, World):
         rows = self.lines_of(day)
         return sorted((row.payment, row.verdict) for row in rows if row.verdict != "matched")
 
-    def cases(self):
+    def open_differences(self):
+        """The cases that reconciliation has opened, whole."""
         return [row for row in self.store.scan(PAYMENT_CASE) if row.kind.startswith("recon.")]
 
     def file_row(self, day=DAY):

@@ -29,7 +29,7 @@ from telcod.simulator.smsc import SimulatedSmsc
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "telcod").is_dir())
 WAIT_S = 60
-SMSC_PASSWORD = "secret"  # noqa: S105  # of the simulator
+SMSC_PASSWORD = "secret"  # of the simulator
 SUBSCRIBERS = """\
 msisdn,kind,state,balance_vnd,debt_vnd,name,address,centre,email,language
 0903000001,prepaid,active,20000,0,,,1,,vi

@@ -146,6 +146,12 @@ class NetworkMachine(RuleBasedStateMachine):
             self.world.clock.advance(target_ms - self.world.now_ms)
             self._fails(f"e{next(self.ids)}", number, "0903000002", NO_MONEY)
 
+    @rule(number=prepaid, edge=edges, off=off_by)
+    def a_call_fails_and_fails_again_where_the_hint_is_forgotten(self, number, edge, off):
+        self._fails(f"e{next(self.ids)}", number, "0903000002", NO_MONEY)
+        self.world.clock.advance(edge + off)
+        self._fails(f"e{next(self.ids)}", number, "0903000002", NO_MONEY)
+
     @rule()
     def telcod_is_started_again(self):
         self.world.restart()

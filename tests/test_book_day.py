@@ -9,13 +9,13 @@ import sqlite3
 import msgspec
 import pytest
 
+import handlers
 from telcod.days import DAY_MS, MINUTE_MS, day_start_ms
 from telcod.dispatch import Route
 from telcod.epay.files import BadGatewayFile, read_gateway_file
 from telcod.rows import CLEARING, PAYMENT, QUARANTINE
 from telcod.types import Channel, Reply, Request
 from tests.book_world import DAY, BookWorld, as_file
-from tests.world import handlers
 
 SUBSCRIBERS = 4_000
 PAYMENTS = 20_000
@@ -117,7 +117,7 @@ def test_every_planted_difference_is_found_and_nothing_else_and_the_day_balances
     assert day.odd() == [
         pair for pair in expected if pair[1] != "missing_there" or pair[0] not in late
     ]
-    assert len(day.cases()) == len(day.odd())
+    assert len(day.open_differences()) == len(day.odd())
     again = day.reconcile(content)
     assert (again.outcome, again.data) == ("reconcile.done_before", first.data)
     assert day.reconcile().outcome == "reconcile.other_file"
@@ -154,7 +154,7 @@ def forge(request, tx):
 
 @pytest.fixture
 def centres(tmp_path):
-    routes = handlers.ROUTES | {"test.forge": Route("test.forge", forge)}
+    routes = {**handlers.ROUTES, "test.forge": Route("test.forge", forge)}
     with BookWorld(tmp_path / "books.db", routes=routes) as world:
         world.subscriber(FIRST, kind="postpaid", centre=2)
         world.paid("P1", FIRST)

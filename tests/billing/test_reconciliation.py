@@ -135,9 +135,9 @@ def test_when_all_files_are_in_the_receivable_is_their_total_in_whatever_order(s
         for movement, (vnd, day) in mine.items()
     }
     receivable_vnd = sum(one.amount_vnd for one in booked.values())
-    said = {}
+    said: dict = {}
     for day in order:
-        tallies = {}
+        tallies: dict = {}
         for verdict, movement in (each for other in said.values() for each in other):
             tallies[movement] = tallied(verdict, tallies.get(movement, Tally()))
         read = [

@@ -8,6 +8,7 @@ import asyncio
 import random
 import statistics
 import time
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,7 @@ class Door:
     """The daemon as a look-up sees it, which counts what it is asked."""
 
     def __init__(self, world):
+        self.lookups: Any = None
         self.world = world
         self.requests = []
         self.reads = []
@@ -142,7 +144,7 @@ def test_a_refusal_takes_as_long_whatever_the_reason(door):
 
 async def measured(door):
     order = random.Random(1)
-    took = {kind: [] for kind in KINDS}
+    took: dict = {kind: [] for kind in KINDS}
     for _ in range(ROUNDS):
         kinds = list(KINDS)
         order.shuffle(kinds)

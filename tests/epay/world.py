@@ -6,6 +6,7 @@ without a socket, and only when a test says so (`world.notified()`).  Time passe
 
 from contextlib import AsyncExitStack
 from random import Random
+from typing import Any, cast
 
 import httpx
 
@@ -69,7 +70,7 @@ class PayWorld:
         self.app = make_app(self.backend, control=False, dialects=routes)
         self.gateway.notifier.url = f"{TELCOD}{notifications.PATH}"
         self.http = await enter(
-            httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url=TELCOD)
+            httpx.AsyncClient(transport=httpx.ASGITransport(cast("Any", self.app)), base_url=TELCOD)
         )
         return self
 

@@ -3,12 +3,12 @@
 import msgspec
 import pytest
 
+import handlers
 from telcod.billing.accounts import BANK, GATEWAY_RECEIVABLE
 from telcod.dispatch import Route
 from telcod.rows import AUDIT, CLEARING, OUTBOX_EVENT, QUARANTINE
 from telcod.types import Reply, Request
 from tests.book_world import ACTOR, NEXT_DAY, BookWorld, rules_without_risk
-from tests.world import handlers
 
 pytestmark = pytest.mark.rule("PAY-12")
 
@@ -23,7 +23,7 @@ def forge(request, tx):
     return Reply("forged")
 
 
-ROUTES = handlers.ROUTES | {"test.forge": Route("test.forge", forge)}
+ROUTES = {**handlers.ROUTES, "test.forge": Route("test.forge", forge)}
 
 
 @pytest.fixture(params=["in memory", "in a file"])

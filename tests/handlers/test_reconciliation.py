@@ -50,7 +50,7 @@ def test_a_day_that_agrees_matches_line_by_line_and_books_nothing(world):
     assert counts(answer) == {"matched": 2}
     assert (answer.data["lines"], answer.data["amount_vnd"]) == (2, 120_000)
     assert recon_entries(world) == []
-    assert world.cases() == []
+    assert world.open_differences() == []
     assert world.file_row().matched == 2
 
 
@@ -98,7 +98,7 @@ def test_a_difference_is_booked_to_suspense_with_one_case(world, plant, verdict,
     world.reconcile()
     assert world.odd() == [verdict]
     assert recon_entries(world) == [entry]
-    (case,) = world.cases()
+    (case,) = world.open_differences()
     assert (case.payment, case.kind) == (verdict[0], f"recon.{verdict[1]}")
     said = as_total(world.bank.of_day(DAY))
     assert world.receivable == said

@@ -12,7 +12,7 @@ import handlers.network
 import handlers.staff
 import telcod.network
 from telcod.days import DAY_MS, HOUR_MS, local_ms
-from telcod.rows import RECENT, State
+from telcod.rows import RECENT, SUBSCRIBER, State
 from tests.planted.bugs import put_in
 
 replace = msgspec.structs.replace
@@ -95,8 +95,8 @@ def a_new_owner_has_stopped_what_the_last_one_did():
     def close(right):
         def wrong(tx, subscriber):
             right(tx, subscriber)
-            closed = tx.get(handlers.staff.SUBSCRIBER, subscriber.msisdn)
-            tx.put(handlers.staff.SUBSCRIBER, replace(closed, notices=subscriber.notices))
+            closed = tx.get(SUBSCRIBER, subscriber.msisdn)
+            tx.put(SUBSCRIBER, replace(closed, notices=subscriber.notices))
 
         return wrong
 

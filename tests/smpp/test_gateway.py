@@ -337,7 +337,7 @@ def test_without_ussd_everything_is_the_inbox_s(world):
 
 @pytest.mark.rule("SMPP-2", "SMPP-7")
 def test_whatever_breaks_with_one_input_the_smsc_keeps_it(world):
-    door = Door()
+    door: Any = Door()
     door.ready = None
     door.taken = None
     world.gateway.ussd = door
@@ -350,7 +350,7 @@ def test_whatever_breaks_with_one_input_the_smsc_keeps_it(world):
 
 @pytest.mark.rule("SMPP-7")
 def test_whoever_submits_aside_is_told_and_the_sender_is_not(world):
-    told = []
+    told: list = []
     world.gateway.on_submit_done(world.link, Aside(told.append), 0x58, "")
     world.gateway.on_submit_unknown(world.link, Aside(told.append))
     assert told == [0x58, None]
@@ -359,8 +359,9 @@ def test_whoever_submits_aside_is_told_and_the_sender_is_not(world):
 
 @pytest.mark.rule("SMPP-7")
 def test_screens_have_room_before_texts(world):
-    world.gateway.ussd = door = Door()
-    order = []
+    door: Any = Door()
+    world.gateway.ussd = door
+    order: list = []
     door.on_ready = lambda link: order.append("ussd")
     world.gateway.sender.on_ready = lambda link: order.append("texts")
     world.gateway.on_ready(world.link)

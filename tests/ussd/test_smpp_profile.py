@@ -156,6 +156,7 @@ def test_screens_past_the_count_are_not_counted():
 def test_a_gateway_that_counts_gets_its_own_count_back():
     profile = build({"session": {"sequence": "theirs"}})
     found = read(profile, deliver(18, "1", info=0x2A0A), "gsm7")
+    assert found
     assert found.step == 5
     submit = write(profile, found.peer, Say.ASK, "x", step=9, code="1566", default_alphabet="gsm7")
     assert tlv_or_none(submit.tlvs, INFO) == b"\x2a\x0a"

@@ -2,7 +2,7 @@
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import structlog
@@ -70,7 +70,7 @@ class World:
         self.now_s = 0.0
         self.asked = []
         self.door = SmppDoor(self, PROFILES, clock=lambda: self.now_s)
-        self.gateway = SmppPush(self.door, self.link)
+        self.gateway = SmppPush(self.door, cast("Any", self.link))
 
     def post(self, request, sink):
         self.asked.append((request.route, *request.args))

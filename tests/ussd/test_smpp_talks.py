@@ -40,13 +40,15 @@ def test_who_says_something_is_kept():
 
 
 def test_only_who_stands_there_still_can_be_dropped():
-    talks, old, new = Talks(), talk(1), talk(1)
+    talks, old = Talks(), talk(1)
+    new = talk(1)
     talks.put(old, now=0)
     talks.put(new, now=0)
     talks.drop(old)
-    assert talks.get(new.key, now=0) is new
+    stands = talks.get(old.key, now=0) is new
+    assert stands
     talks.drop(new)
-    assert talks.get(new.key, now=0) is None
+    assert talks.get(old.key, now=0) is None
 
 
 def test_there_are_never_more_than_memory_is_meant_for():

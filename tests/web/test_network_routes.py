@@ -285,8 +285,12 @@ def test_when_the_books_cannot_it_is_503_and_may_be_sent_again(
 
 def ask(backend, op, fields, *, actor="mqtt"):
     """One message's fields; the answer, or the error that the message is answered with."""
+
+    async def asked():
+        return await ops(backend.submit, backend.parse_number, actor=actor)[op](fields)
+
     try:
-        return asyncio.run(ops(backend.submit, backend.parse_number, actor=actor)[op](fields))
+        return asyncio.run(asked())
     except TelcodError as error:
         return error
 
@@ -332,7 +336,7 @@ def both(path, body):
         response = send(client, path, body, http_books.token(Scope.NETWORK))
     found = response.json()
     if response.is_success:
-        told = (response.status_code // 100, found)
+        told: tuple = (response.status_code // 100, found)
     else:
         told = (response.status_code, found["code"], fields(found))
     op, said = in_message(path, body)

@@ -195,8 +195,9 @@ def test_a_settlement_is_noted_once(client, staff, world):
     assert (first["outcome"], first["owed_vnd"]) == ("settlement.noted", 10_000)
     again = client.post(f"{DAY_PATH}/settlements", json=body, headers=staff).json()
     assert again == first | {"outcome": "settlement.noted_before"}
-    for other, status in [({"amount_vnd": 1}, 409), ({"kind": "x"}, 400), ({"amount_vnd": 0}, 400)]:
-        response = client.post(f"{DAY_PATH}/settlements", json=body | other, headers=staff)
+    for name, value, status in [("amount_vnd", 1, 409), ("kind", "x", 400), ("amount_vnd", 0, 400)]:
+        wrong = {**body, name: value}
+        response = client.post(f"{DAY_PATH}/settlements", json=wrong, headers=staff)
         assert response.status_code == status
 
 
