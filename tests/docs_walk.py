@@ -28,7 +28,7 @@ from telcod.simulator.card_gateway import SECRET, WEBHOOK_SECRET, SimulatedCardG
 from telcod.simulator.smsc import SimulatedSmsc
 
 ROOT = next(folder for folder in Path(__file__).parents if (folder / "telcod").is_dir())
-WAIT_S = 60
+WAIT_S = 120
 SMSC_PASSWORD = "secret"  # of the simulator
 SUBSCRIBERS = """\
 msisdn,kind,state,balance_vnd,debt_vnd,name,address,centre,email,language
@@ -216,9 +216,6 @@ class Walk:
 
     def __enter__(self):
         self._smsc_port, self._gateway_url = self._neighbours.__enter__()
-        if self._installed:
-            self._run("telcod init /etc/telcod --store sqlite:///var/lib/telcod/telcod.db")
-            self._run("telcod subscribers import subscribers.csv --config /etc/telcod")
         return self
 
     def __exit__(self, *problem):
@@ -233,6 +230,9 @@ class Walk:
 
     def read(self, path):
         """Do all that a document says."""
+        if self._installed:
+            self._run("telcod init /etc/telcod --store sqlite:///var/lib/telcod/telcod.db")
+            self._run("telcod subscribers import subscribers.csv --config /etc/telcod")
         for block in blocks(path.read_text(encoding="utf-8")):
             try:
                 self._do(block)
