@@ -22,7 +22,7 @@ import sys
 import threading
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from telcod.simulator.card_gateway import SECRET, WEBHOOK_SECRET, SimulatedCardGateway
 from telcod.simulator.smsc import SimulatedSmsc
@@ -58,7 +58,7 @@ class Block(NamedTuple):
 
     def commands(self):
         """(command, what is printed after it, line by line) of a console."""
-        commands = []
+        commands: list[tuple[str, list[str]]] = []
         for line in self.lines:
             if line.startswith("$ "):
                 commands.append((line[2:], []))
@@ -72,19 +72,22 @@ class Block(NamedTuple):
 
 def blocks(text):
     """All fenced blocks of a document."""
-    found, comments, inside = [], [], None
+    found: list[Block] = []
+    comments: list[str] = []
+    inside: Any = None
     for number, line in enumerate(text.splitlines(), 1):
         fence = _FENCE.fullmatch(line)
         if inside is None and fence:
             inside = (number, fence[1], tuple(comments), [])
         elif inside is not None and line.startswith("```"):
-            found.append(Block(*inside[:3], tuple(inside[3])))
+            at, kind, before, lines = inside
+            found.append(Block(at, kind, before, tuple(lines)))
             inside, comments = None, []
         elif inside is not None:
             inside[3].append(line)
         elif line.strip():
             comments = [*comments, *_COMMENT.findall(line)] if _COMMENT.fullmatch(line) else []
-    assert inside is None, f"line {inside and inside[0]}: this block has no end"
+    assert inside is None, f"line {inside[0]}: this block has no end"
     return found
 
 
@@ -111,7 +114,7 @@ class Process:
     def __init__(self, command, **options):
         self.printed = ""
         self._said = threading.Condition()
-        self._process = subprocess.Popen(
+        self._process: Any = subprocess.Popen(
             ["bash", "-c", f"exec {command}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -163,7 +166,9 @@ class Process:
 @contextmanager
 def neighbours():
     """An SMSC and a card gateway on a loop of their own: (port, address of the gateway)."""
-    ready, stop, found = threading.Event(), [], []
+    ready = threading.Event()
+    stop: list[Any] = []
+    found: list[Any] = []
 
     async def serve():
         stopping = asyncio.Event()
@@ -198,7 +203,7 @@ class Walk:
         for each in (self.lib, self.here):
             each.mkdir()
         (self.here / "subscribers.csv").write_text(SUBSCRIBERS, encoding="utf-8")
-        self.passed_over = []
+        self.passed_over: list[tuple[int, str]] = []
         self.commands = 0
         self._environ = {
             "PATH": f"{ROOT}/.venv/bin:{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -209,8 +214,8 @@ class Walk:
             "TELCOD_HTTP__PORT": "0",
         }
         self._installed = installed
-        self._telcod = None
-        self._others = []
+        self._telcod: Any = None
+        self._others: list[Process] = []
         self._url = ""
         self._neighbours = neighbours()
 
@@ -299,7 +304,7 @@ class Walk:
             assert self._telcod is None, "telcod runs already"
             process = self._telcod = Process(plain, cwd=self.here, env=self._environ)
             process.wait_said(lambda said: LISTENS in said)
-            self._url = re.search(f"{LISTENS}(\\S+)", process.printed)[1]
+            [self._url] = re.findall(f"{LISTENS}(\\S+)", process.printed)
         expected = [self._here(line) for line in printed]
         process.wait_said(lambda said: missing_line(expected, said) is None)
         return process.printed

@@ -9,7 +9,9 @@ conversation, compares every answer, proves the books and says whether all is as
 """
 
 import asyncio
+import os
 import signal
+import stat
 import sys
 import tempfile
 import webbrowser
@@ -93,16 +95,30 @@ async def _demo(folder: Path, server: PageServer, *, open_page: bool) -> None:
                 await asyncio.to_thread(webbrowser.open, server.url)
             printer = group.create_task(_print_answers(stage.smsc, console), name="answers")
             lines = asyncio.StreamReader()
-            transport, _ = await loop.connect_read_pipe(
-                lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
-            )
-            typing = group.create_task(_type(lines, stage, console), name="typing")
+            work, transport = [printer], None
+            if _can_be_typed_into():
+                transport, _ = await loop.connect_read_pipe(
+                    lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
+                )
+                work.append(group.create_task(_type(lines, stage, console), name="typing"))
             await stop.wait()
-            for task in (printer, typing):
+            for task in work:
                 task.cancel()
-            transport.close()
+            if transport is not None:
+                transport.close()
             server.stop(play)
             await asyncio.wait([page])
+
+
+def _can_be_typed_into() -> bool:
+    """Whether standard input is a terminal, a pipe or a socket; a file or nothing can't be waited
+    for.
+    """
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError):
+        return False
+    return sys.stdin.isatty() or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
 def _introduce(console: Console, stage: Stage, url: str) -> None:

@@ -209,8 +209,7 @@ async def test_enquire_link_is_answered_and_sent(smsc, tmp_path):
             frames.append((direction, int.from_bytes(frame[4:8])))
             telcod.watch.changed()
 
-        telcod.daemon.gateway.links[0].tap = tap
-        await smsc.drop()  # Only connections from now on have the tap.
+        telcod.daemon.gateway.links[0].watch(lambda _: tap)
         await telcod.watch.until(
             lambda: frames[-1:] == [("in", 0x8000_0015)], what="the answer to our enquire_link"
         )

@@ -117,9 +117,9 @@ class Slow:
 
 @pytest.fixture(params=[False, True], ids=["framework", "shortcut"])
 async def slow(request, operator):
-    """A telcod whose books can be made slow, behind an application that waits 50 ms for them."""
+    """A telcod whose books can be made slow, behind an application that waits 0.5 s for them."""
     slow = Slow(operator.daemon)
-    limits = WebLimits(answer_wait_s=0.05)
+    limits = WebLimits(answer_wait_s=0.5)
     framework = make_app(slow, control=False, limits=limits, dialects=ROUTES)
     app: Any = Shortcut(framework) if request.param else framework
     token = await operator.token("hurried")
