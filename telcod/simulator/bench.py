@@ -8,12 +8,10 @@ because latency is counted in commits.
 """
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,8 +23,9 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from telcod.simulator.bench_books import cpu_s, make_books, measure_commit, rss_mb
+from telcod.simulator.bench_books import cpu_s, rss_mb
 from telcod.simulator.bench_calls import call_load, calls
+from telcod.simulator.bench_options import Asked, measured, place, written
 from telcod.simulator.bench_ussd import ussd, ussd_load
 from telcod.simulator.load import as_json, serve_load
 
@@ -65,44 +64,16 @@ def main() -> None:
     default=(1, 50, 200),
     show_default=True,
 )
-@click.option(
-    "--subscribers", type=click.IntRange(1_000, 10_000_000), default=100_000, show_default=True
-)
-@click.option("--seconds", type=click.FloatRange(1, 3_600), default=10.0, show_default=True)
-@click.option(
-    "--warm-up", "warm_up_s", type=click.FloatRange(0, 60), default=2.0, show_default=True
-)
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=None,
-    help="Where the books lie; its disk is measured.",
-)
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), default=None)
-def sms(
-    windows: tuple[int, ...],
-    subscribers: int,
-    seconds: float,
-    warm_up_s: float,
-    folder: Path | None,
-    json_file: Path | None,
-) -> None:
+@measured
+def sms(*, windows: tuple[int, ...], **options: Any) -> None:
     """Texts through SMPP: mixed keywords, deliver_sm_resp only after COMMIT, synchronous=FULL."""
-    with tempfile.TemporaryDirectory(prefix="telcod-bench-", dir=folder) as name:
-        base = Path(name)
-        books = make_books(base / "books.db", subscribers)
-        commit_ms = measure_commit(base / "commit.db")
-        runs = [_run(base, books, window, subscribers, seconds, warm_up_s) for window in windows]
-    result = {
-        "subscribers": subscribers,
-        "seconds": seconds,
-        "commit_ms": commit_ms,
-        "cores": os.cpu_count(),
-        "runs": runs,
-    }
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=2) + "\n")
-    _show(result)
+    asked = Asked(**options)
+    with place(asked) as here:
+        runs = [
+            _run(here.base, here.books, window, asked.subscribers, asked.seconds, asked.warm_up_s)
+            for window in windows
+        ]
+    _show(written(asked, here.commit_ms, runs=runs))
 
 
 @main.command(hidden=True)

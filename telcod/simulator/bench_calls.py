@@ -6,11 +6,9 @@ are lost, and it is measured how long supervision takes to close all of them.
 """
 
 import json
-import os
 import shutil
 import sqlite3
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,8 +19,9 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from telcod.simulator.bench_books import cpu_s, make_books, measure_commit, rss_mb
+from telcod.simulator.bench_books import cpu_s, rss_mb
 from telcod.simulator.bench_daemon import installation, load, telcod, token
+from telcod.simulator.bench_options import Asked, Place, connections, measured, over_http
 from telcod.simulator.load_calls import OPS, Calls, Report, keep_open, put_through
 
 SUPERVISED_WAIT_S: Final = 60.0
@@ -30,20 +29,8 @@ LOOK_EVERY_S: Final = 0.05
 
 
 @click.command()
-@click.option(
-    "--connections",
-    type=click.IntRange(1, 900),
-    multiple=True,
-    default=(1, 32, 64),
-    show_default=True,
-)
-@click.option(
-    "--subscribers", type=click.IntRange(1_000, 10_000_000), default=100_000, show_default=True
-)
-@click.option("--seconds", type=click.FloatRange(1, 3_600), default=10.0, show_default=True)
-@click.option(
-    "--warm-up", "warm_up_s", type=click.FloatRange(0, 60), default=2.0, show_default=True
-)
+@connections(1, 32, 64)
+@measured
 @click.option(
     "--open",
     "open_calls",
@@ -52,47 +39,22 @@ LOOK_EVERY_S: Final = 0.05
     show_default=True,
     help="Calls that are open at once, and then lost.",
 )
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=None,
-    help="Where the books lie; its disk is measured.",
-)
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), default=None)
-def calls(
-    *,
-    connections: tuple[int, ...],
-    subscribers: int,
-    seconds: float,
-    warm_up_s: float,
-    open_calls: int,
-    folder: Path | None,
-    json_file: Path | None,
-) -> None:
+def calls(*, connections: tuple[int, ...], open_calls: int, **options: Any) -> None:
     """Calls through HTTP: offer, consent, answered, progress, ended; synchronous=FULL."""
-    with tempfile.TemporaryDirectory(prefix="telcod-bench-", dir=folder) as name:
-        base = Path(name)
-        books = make_books(base / "books.db", subscribers)
-        commit_ms = measure_commit(base / "commit.db")
-        runs = []
-        for lines in connections:
-            told = (str(lines), str(subscribers), str(seconds), str(warm_up_s))
-            runs.append({"connections": lines, **_put_through(base, books, told)})
-        lost = _lose(base, books, open_calls, subscribers) if open_calls else None
-    result = {
-        "subscribers": subscribers,
-        "seconds": seconds,
-        "commit_ms": commit_ms,
-        "cores": os.cpu_count(),
-        "runs": runs,
-        "open": lost,
-    }
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=2) + "\n")
-    _show(result)
-    faults = [fault for run in runs for fault in run["faults"]] + (lost["faults"] if lost else [])
-    if faults:
-        raise click.ClickException(f"not every call went as it must: {faults[0]}")
+    asked = Asked(**options)
+
+    def lose(here: Place) -> Mapping[str, Any] | None:
+        if not open_calls:
+            return None
+        return _lose(here.base, here.books, open_calls, asked.subscribers)
+
+    over_http(
+        asked,
+        connections,
+        lambda here, told: _put_through(here.base, here.books, told),
+        lose,
+        _show,
+    )
 
 
 @click.command("call-load", hidden=True)

@@ -6,11 +6,9 @@ Three processes, as for texts: this one, telcod as an operator runs it, and the 
 """
 
 import json
-import os
 import shutil
 import sqlite3
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,8 +19,9 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from telcod.simulator.bench_books import cpu_s, make_books, measure_commit, rss_mb
+from telcod.simulator.bench_books import cpu_s, rss_mb
 from telcod.simulator.bench_daemon import installation, load, telcod, token
+from telcod.simulator.bench_options import Asked, Place, connections, measured, over_http
 from telcod.simulator.load_ussd import DIAL, WALK, WALKS, Dialogues, keep_open, walk
 
 if TYPE_CHECKING:
@@ -33,20 +32,8 @@ _SHOWN: Final = (DIAL, WALK, *(name for name, _ in WALKS))
 
 
 @click.command()
-@click.option(
-    "--connections",
-    type=click.IntRange(1, 900),
-    multiple=True,
-    default=(1, 32, 64, 128),
-    show_default=True,
-)
-@click.option(
-    "--subscribers", type=click.IntRange(1_000, 10_000_000), default=100_000, show_default=True
-)
-@click.option("--seconds", type=click.FloatRange(1, 3_600), default=10.0, show_default=True)
-@click.option(
-    "--warm-up", "warm_up_s", type=click.FloatRange(0, 60), default=2.0, show_default=True
-)
+@connections(1, 32, 64, 128)
+@measured
 @click.option(
     "--open",
     "open_sessions",
@@ -55,47 +42,18 @@ _SHOWN: Final = (DIAL, WALK, *(name for name, _ in WALKS))
     show_default=True,
     help="Dialogues that are open at once.",
 )
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=None,
-    help="Where the books lie; its disk is measured.",
-)
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), default=None)
-def ussd(
-    *,
-    connections: tuple[int, ...],
-    subscribers: int,
-    seconds: float,
-    warm_up_s: float,
-    open_sessions: int,
-    folder: Path | None,
-    json_file: Path | None,
-) -> None:
+def ussd(*, connections: tuple[int, ...], open_sessions: int, **options: Any) -> None:
     """Dialogues through HTTP: `*1566#`, then to a package, a list, the charges; all committed."""
-    with tempfile.TemporaryDirectory(prefix="telcod-bench-", dir=folder) as name:
-        base = Path(name)
-        books = make_books(base / "books.db", subscribers)
-        commit_ms = measure_commit(base / "commit.db")
-        runs = []
-        for lines in connections:
-            told = (str(lines), str(subscribers), str(seconds), str(warm_up_s))
-            runs.append({"connections": lines, **_walk(base, books, told)})
-        left = _leave(base, books, open_sessions, subscribers) if open_sessions else None
-    result = {
-        "subscribers": subscribers,
-        "seconds": seconds,
-        "commit_ms": commit_ms,
-        "cores": os.cpu_count(),
-        "runs": runs,
-        "open": left,
-    }
-    if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=2) + "\n")
-    _show(result)
-    faults = [fault for run in runs for fault in run["faults"]] + (left["faults"] if left else [])
-    if faults:
-        raise click.ClickException(f"not every dialogue went as it must: {faults[0]}")
+    asked = Asked(**options)
+
+    def leave(here: Place) -> Mapping[str, Any] | None:
+        if not open_sessions:
+            return None
+        return _leave(here.base, here.books, open_sessions, asked.subscribers)
+
+    over_http(
+        asked, connections, lambda here, told: _walk(here.base, here.books, told), leave, _show
+    )
 
 
 @click.command("ussd-load", hidden=True)

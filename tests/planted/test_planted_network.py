@@ -5,6 +5,7 @@ from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.network_machine import NetworkMachine
+from tests.planted.choice import chosen
 from tests.planted.network_bugs import BUGS
 from tests.planted.test_planted import BUDGET
 
@@ -12,11 +13,12 @@ from tests.planted.test_planted import BUDGET
 AIMED = settings(BUDGET, max_examples=250)
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
+@pytest.mark.parametrize("bug", chosen(BUGS))
 def test_the_machine_finds(bug):
     with bug(), pytest.raises(AssertionError):
         run_state_machine_as_test(NetworkMachine, settings=AIMED)
 
 
+@pytest.mark.thorough
 def test_without_a_bug_the_same_examples_pass():
     run_state_machine_as_test(NetworkMachine, settings=AIMED)

@@ -6,6 +6,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from telcod.errors import LedgerCorrupt
 from tests.payment_machine import PaymentMachine
+from tests.planted.choice import chosen
 from tests.planted.payment_bugs import BUGS
 from tests.planted.test_planted import BUDGET as TEXTS_BUDGET
 
@@ -13,12 +14,13 @@ from tests.planted.test_planted import BUDGET as TEXTS_BUDGET
 BUDGET = settings(TEXTS_BUDGET, max_examples=2 * TEXTS_BUDGET.max_examples)
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
+@pytest.mark.parametrize("bug", chosen(BUGS))
 def test_the_machine_finds(bug):
     # Where the books themselves say no, the process would stop: that is found as well.
     with bug(), pytest.raises((AssertionError, LedgerCorrupt)):
         run_state_machine_as_test(PaymentMachine, settings=BUDGET)
 
 
+@pytest.mark.thorough
 def test_without_a_bug_the_same_examples_pass():
     run_state_machine_as_test(PaymentMachine, settings=BUDGET)
