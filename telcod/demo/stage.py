@@ -135,7 +135,7 @@ async def _import_people(daemon: Daemon) -> None:
             "balance_vnd": person.balance_vnd,
             "debt_vnd": person.debt_vnd,
             "name": f"Demo {person.phone}" if person.phone else "Demo",
-            "address": "127.0.0.1",
+            "address": "Hà Nội",
             "email": EMAIL,
             "centre": 1,
         }
