@@ -233,10 +233,23 @@ class Sweep:
         self.complaints = [f"{complaint} (end: {point})" for complaint in self.complaints]
 
     async def _until(self, process, condition, what, *, wait_s):
-        await self.smsc.wait_until(
-            lambda: process.returncode is not None or condition(),
-            f"{what}, or its end",
-            wait_s=wait_s,
+        try:
+            await self.smsc.wait_until(
+                lambda: process.returncode is not None or condition(),
+                f"{what}, or its end",
+                wait_s=wait_s,
+            )
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; {self._where_it_stands()}") from error
+
+    def _where_it_stands(self):
+        """For whoever must find out why it waits: what is missing, what the books say, the log."""
+        said = (self._folder / "said.log").read_text(encoding="utf-8", errors="replace")
+        open_pdus = sum(not pdu.settled for pdu in self._pdus)
+        return (
+            f"life {self.lives}: {len(self.smsc.names)} of {self._answers_due} answers, "
+            f"{self.smsc.waiting} texts wait at the SMSC, {open_pdus} pdus are open; "
+            f"telcod said last:\n{said[-4_000:]}"
         )
 
     def _is_quiet(self):
