@@ -6,7 +6,6 @@ are lost, and it is measured how long supervision takes to close all of them.
 """
 
 import json
-import shutil
 import sqlite3
 import sys
 import time
@@ -19,8 +18,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from telcod.simulator.bench_books import cpu_s, rss_mb
-from telcod.simulator.bench_daemon import installation, load, telcod, token
+from telcod.simulator.bench_books import rss_mb
+from telcod.simulator.bench_daemon import installation, load, run_of, telcod, token
 from telcod.simulator.bench_options import Asked, Place, connections, measured, over_http
 from telcod.simulator.load_calls import OPS, Calls, Report, keep_open, put_through
 
@@ -91,19 +90,10 @@ def call_load(
 
 
 def _put_through(base: Path, books: Path, told: tuple[str, ...]) -> dict[str, Any]:
-    folder = installation(base / f"run-{told[0]}", books)
-    shown = token(folder, "ivr")
-    with telcod(folder) as running:
-        begun, usage = time.perf_counter(), cpu_s(running.process.pid)
-        (report,) = load(running, "call-load", shown, *told, "0")
-        cpu = (cpu_s(running.process.pid) - usage) / (time.perf_counter() - begun)
-        memory_mb = rss_mb(running.process.pid)
-    shutil.rmtree(folder)
+    report = run_of(base, books, told, scope="ivr", by="call-load")
     return {
         "calls_per_s": round(report["calls"] / report["seconds"]),
         "requests_per_s": round(report["requests"] / report["seconds"]),
-        "cpu_cores": round(cpu, 2),
-        "rss_mb": memory_mb,
         **report,
     }
 

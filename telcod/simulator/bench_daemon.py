@@ -5,12 +5,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import click
+
+from telcod.simulator.bench_books import cpu_s, rss_mb
 
 LISTENS: Final = "HTTP listens on http://127.0.0.1:"
 STOP_WAIT_S: Final = 30
@@ -95,3 +98,26 @@ def _port(process: subprocess.Popen[str], folder: Path) -> int:
         if LISTENS in line:
             return int(line.partition(LISTENS)[2])
     raise click.ClickException(f"telcod did not start:\n{(folder / 'log').read_text()[-2_000:]}")
+
+
+def run_of(
+    base: Path, books: Path, told: tuple[str, ...], *, scope: str, by: str
+) -> dict[str, Any]:
+    """What a load reports of a fresh telcod, with what the daemon took for it.
+
+    Args:
+        base: Where its folder is made, and removed.
+        books: Copied.
+        told: The load's arguments; the first, the number of connections, names the folder.
+        scope: Of the load's token.
+        by: The command that is the load.
+    """
+    folder = installation(base / f"run-{told[0]}", books)
+    shown = token(folder, scope)
+    with telcod(folder) as running:
+        begun, usage = time.perf_counter(), cpu_s(running.process.pid)
+        (report,) = load(running, by, shown, *told, "0")
+        cpu = (cpu_s(running.process.pid) - usage) / (time.perf_counter() - begun)
+        memory_mb = rss_mb(running.process.pid)
+    shutil.rmtree(folder)
+    return {"cpu_cores": round(cpu, 2), "rss_mb": memory_mb, **report}

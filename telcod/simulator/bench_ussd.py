@@ -6,10 +6,8 @@ Three processes, as for texts: this one, telcod as an operator runs it, and the 
 """
 
 import json
-import shutil
 import sqlite3
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,8 +17,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from telcod.simulator.bench_books import cpu_s, rss_mb
-from telcod.simulator.bench_daemon import installation, load, telcod, token
+from telcod.simulator.bench_books import rss_mb
+from telcod.simulator.bench_daemon import installation, load, run_of, telcod, token
 from telcod.simulator.bench_options import Asked, Place, connections, measured, over_http
 from telcod.simulator.load_ussd import DIAL, WALK, WALKS, Dialogues, keep_open, walk
 
@@ -87,20 +85,8 @@ def ussd_load(
 
 
 def _walk(base: Path, books: Path, told: tuple[str, ...]) -> dict[str, Any]:
-    folder = installation(base / f"run-{told[0]}", books)
-    shown = token(folder, "ussd")
-    with telcod(folder) as running:
-        begun, usage = time.perf_counter(), cpu_s(running.process.pid)
-        (report,) = load(running, "ussd-load", shown, *told, "0")
-        cpu = (cpu_s(running.process.pid) - usage) / (time.perf_counter() - begun)
-        memory_mb = rss_mb(running.process.pid)
-    shutil.rmtree(folder)
-    return {
-        "steps_per_s": round(report["requests"] / report["seconds"]),
-        "cpu_cores": round(cpu, 2),
-        "rss_mb": memory_mb,
-        **report,
-    }
+    report = run_of(base, books, told, scope="ussd", by="ussd-load")
+    return {"steps_per_s": round(report["requests"] / report["seconds"]), **report}
 
 
 def _leave(base: Path, books: Path, open_sessions: int, subscribers: int) -> dict[str, Any]:

@@ -195,9 +195,26 @@ async def put_through(
     port: int, calls: Calls, *, connections: int, seconds: float, warm_up_s: float
 ) -> Report:
     """Whole calls, one after another on each connection, for so long."""
+    return await one_after_another(
+        port, calls.call, OPS, connections=connections, seconds=seconds, warm_up_s=warm_up_s
+    )
+
+
+async def one_after_another(
+    port: int,
+    whole: Callable[[], list[Step]],
+    ops: tuple[str, ...],
+    *,
+    connections: int,
+    seconds: float,
+    warm_up_s: float,
+) -> Report:
+    """Whatever `whole` makes, from its first step to its last, again and again on each connection,
+    for so long.
+    """
     begun_s = time.perf_counter()
     from_s, until_s = begun_s + warm_up_s, begun_s + warm_up_s + seconds
-    meter = Meter(from_s=from_s)
+    meter = Meter(from_s=from_s, ops=ops)
 
     def source() -> Callable[[], Step | None]:
         steps: list[Step] = []
@@ -206,7 +223,7 @@ async def put_through(
             if not steps:
                 if time.perf_counter() >= until_s:
                     return None
-                steps.extend(reversed(calls.call()))
+                steps.extend(reversed(whole()))
             return steps.pop()
 
         return take

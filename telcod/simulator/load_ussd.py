@@ -7,11 +7,11 @@ the screen.
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from telcod.simulator.load import FIRST_MSISDN
-from telcod.simulator.load_calls import Meter, Report, Step, drive
+from telcod.simulator.load_calls import Meter, Report, Step, drive, one_after_another
 
 # What people do: the inputs after `*1566#`, and what the step is called that has an effect.
 WALKS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
@@ -92,24 +92,9 @@ async def walk(
     port: int, dialogues: Dialogues, *, connections: int, seconds: float, warm_up_s: float
 ) -> Report:
     """Whole dialogues, one after another on each connection, for so long."""
-    begun_s = time.perf_counter()
-    from_s, until_s = begun_s + warm_up_s, begun_s + warm_up_s + seconds
-    meter = Meter(from_s=from_s, ops=OPS)
-
-    def source() -> Callable[[], Step | None]:
-        steps: list[Step] = []
-
-        def take() -> Step | None:
-            if not steps:
-                if time.perf_counter() >= until_s:
-                    return None
-                steps.extend(reversed(dialogues.whole()))
-            return steps.pop()
-
-        return take
-
-    await drive(port, [source() for _ in range(connections)], meter)
-    return meter.report(time.perf_counter() - from_s)
+    return await one_after_another(
+        port, dialogues.whole, OPS, connections=connections, seconds=seconds, warm_up_s=warm_up_s
+    )
 
 
 async def keep_open(

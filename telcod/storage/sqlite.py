@@ -59,28 +59,20 @@ _PRUNE_MO: Final = """
         SELECT seq FROM (SELECT seq, at FROM mo ORDER BY seq LIMIT :most) WHERE at < :before
     ) AND seq < (SELECT MAX(seq) FROM mo)
 """
-_PRUNE_OUTBOX: Final = """
-    DELETE FROM outbox_sms WHERE seq IN (
-        SELECT seq FROM (SELECT seq, at, state FROM outbox_sms ORDER BY seq LIMIT :most)
+# Of what has been sent, or given up.
+_PRUNE_OUTBOXES: Final = tuple(
+    f"""
+    DELETE FROM {outbox.name} WHERE seq IN (
+        SELECT seq FROM (SELECT seq, at, state FROM {outbox.name} ORDER BY seq LIMIT :most)
         WHERE at < :before AND state <> 0
-    ) AND seq < (SELECT MAX(seq) FROM outbox_sms)
-"""
+    ) AND seq < (SELECT MAX(seq) FROM {outbox.name})
+    """
+    for outbox in (OUTBOX_SMS, OUTBOX_PUSH, OUTBOX_MAIL)
+)
 _PRUNE_SESSIONS: Final = """
     DELETE FROM ussd_session WHERE id IN (
         SELECT id FROM ussd_session WHERE started_at < :before ORDER BY started_at LIMIT :most
     )
-"""
-_PRUNE_PUSHES: Final = """
-    DELETE FROM outbox_push WHERE seq IN (
-        SELECT seq FROM (SELECT seq, at, state FROM outbox_push ORDER BY seq LIMIT :most)
-        WHERE at < :before AND state <> 0
-    ) AND seq < (SELECT MAX(seq) FROM outbox_push)
-"""
-_PRUNE_MAILS: Final = """
-    DELETE FROM outbox_mail WHERE seq IN (
-        SELECT seq FROM (SELECT seq, at, state FROM outbox_mail ORDER BY seq LIMIT :most)
-        WHERE at < :before AND state <> 0
-    ) AND seq < (SELECT MAX(seq) FROM outbox_mail)
 """
 # What was told to the broker is kept for a while as well: a person may look for it.
 _PRUNE_EVENTS: Final = """
@@ -276,10 +268,8 @@ class SqliteStore:
             (_PRUNE_PARTS, parts_before_ms),
             (_PRUNE_CONNECTIONS, parts_before_ms),
             (_PRUNE_MO, before_ms),
-            (_PRUNE_OUTBOX, before_ms),
             (_PRUNE_SESSIONS, parts_before_ms),
-            (_PRUNE_PUSHES, before_ms),
-            (_PRUNE_MAILS, before_ms),
+            *((sql, before_ms) for sql in _PRUNE_OUTBOXES),
             (_PRUNE_EVENTS, before_ms),
         ):
             try:
