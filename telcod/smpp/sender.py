@@ -150,17 +150,17 @@ class Sender:
             TelcodError: The books can't be read now; call again later.
         """
         while self._in_memory < MEMORY_MAX // 2:
+            # What is announced from here on may be committed after the books were looked at.
+            announced = self._newest
             rows = await reader.pending_sms(after=self._loaded_to, most=BACKLOG_SLICE)
             for row in rows:
                 self._add(row)
-            if len(rows) < BACKLOG_SLICE and self._loaded_to >= self._newest:
-                self.behind = False
-                return
-            if not rows:
-                # What was announced is settled already: believe the announcement.
-                self._loaded_to = max(self._loaded_to, self._newest)
-                self.behind = False
-                return
+            if len(rows) < BACKLOG_SLICE:
+                # Nothing more waited: what was announced before and is not here is settled.
+                self._loaded_to = max(self._loaded_to, announced)
+                if self._loaded_to >= self._newest:
+                    self.behind = False
+                    return
 
     def on_ready(self, link: Link) -> None:
         """A link has room again: what waits for one of its short codes goes, the oldest first."""

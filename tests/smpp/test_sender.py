@@ -548,6 +548,24 @@ async def test_what_is_committed_while_the_books_are_read_is_neither_lost_nor_do
     assert not world.sender.behind
 
 
+@pytest.mark.rule("SMPP-5")
+@pytest.mark.anyio
+async def test_the_first_text_committed_while_empty_books_are_read_is_sent():
+    world = World()
+    world.sender.behind = True
+
+    class Slow:
+        async def pending_sms(self, *, after, most):
+            found = await world.pending_sms(after=after, most=most)
+            if not world.books:
+                world.take("one")  # Committed and announced after the look, before its answer.
+            return found
+
+    await world.sender.refill(Slow())
+    assert texts(world.link) == ["one"]
+    assert not world.sender.behind
+
+
 @pytest.mark.anyio
 async def test_what_was_read_before_it_was_announced_is_sent_once():
     world = World()
