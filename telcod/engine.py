@@ -29,6 +29,7 @@ from telcod.errors import (
     KeyReused,
     LedgerCorrupt,
     Overloaded,
+    StoreAgain,
     StoreFailed,
     StoreFull,
     StoreRefused,
@@ -127,8 +128,8 @@ class Batcher:
         self._routes: Final = routes
         self._clock: Final = clock
         self.vault: Final = vault
-        self._seqs = store.next_seqs()
-        self._heads = store.heads()
+        self._seqs: Mapping[int, int] = store.next_seqs()
+        self._heads: Mapping[int, bytes] = store.heads()
         found = {row.name: row.value for row in store.load(META, (COMMIT_CLOCK,))}
         self._commit_ms = int(found.get(COMMIT_CLOCK, "0"))
         self._parts_waiting = sum(1 for _ in store.scan(MO_PART))
@@ -194,12 +195,27 @@ class Batcher:
         connections: Sequence[SmscConnection],
         poison: StoreRefused | None = None,
     ) -> BatchDone:
+        while True:
+            try:
+                return self._run_once(requests, settled, connections, poison)
+            except StoreAgain as again:
+                _log.warning("batch.again", requests=len(requests), reason=str(again))
+
+    def _run_once(
+        self,
+        requests: Sequence[Request],
+        settled: Sequence[Settled],
+        connections: Sequence[SmscConnection],
+        poison: StoreRefused | None,
+    ) -> BatchDone:
         started_s = self._clock.monotonic_s()
         self._receipts.clear()
-        now_ms = max(self._clock.wall_ms(), self._commit_ms)
         store = self.store
+        turn = store.begin()
+        if turn is not None:
+            self._seqs, self._heads, self._commit_ms = turn
+        now_ms = max(self._clock.wall_ms(), self._commit_ms)
         tx = Tx(store, self.rules, now_ms=now_ms, next_seqs=self._seqs, heads=self._heads)
-        store.begin()
         try:
             self._prefetch(tx, requests)
             self._settle(tx, settled)

@@ -70,6 +70,21 @@ class StoreFull(TelcodError):
     next_step = "Free some room on the disk; telcod goes on by itself."
 
 
+class StoreAway(StoreFull):
+    """The database can't be reached.  Nothing was begun; new work is refused until it is back."""
+
+    next_step = "See that the database runs and can be reached; telcod goes on by itself."
+
+
+class StoreAgain(TelcodError):
+    """The store undid a batch for no fault of it (serialization, deadlock, a lost connection).
+
+    Run the whole batch again.
+    """
+
+    next_step = "telcod runs the batch again by itself."
+
+
 class StoreLocked(NotStarted):
     """Another process serves this database.  Nothing was read or written."""
 
@@ -129,6 +144,8 @@ FATES: Final[Mapping[type[Exception] | Refusal, Fate]] = MappingProxyType(
         Unavailable: Fate(ESME_RX_T_APPN, 503, EXIT_NOT_FINE, retry_after_s=5),
         NotStarted: Fate(ESME_RX_T_APPN, 503, EXIT_NOT_STARTED, retry_after_s=30),
         StoreFull: Fate(ESME_RX_T_APPN, 503, EXIT_NOT_FINE, retry_after_s=30),
+        StoreAway: Fate(ESME_RX_T_APPN, 503, EXIT_NOT_FINE, retry_after_s=5),
+        StoreAgain: Fate(ESME_RX_T_APPN, 503, EXIT_NOT_FINE, retry_after_s=1),
         StoreFailed: Fate(ESME_RX_T_APPN, 503, EXIT_NOT_STARTED, retry_after_s=30),
         StoreLocked: Fate(ESME_RX_T_APPN, 503, EXIT_NOT_STARTED, retry_after_s=30),
         StoreRefused: Fate(ESME_RX_T_APPN, 500, EXIT_NOT_FINE),

@@ -45,16 +45,36 @@ class Sent(NamedTuple):
     link: str
 
 
+class Turn(NamedTuple):
+    """What another writer left since this one wrote last.
+
+    The next free `seq` of each log, the hash of the last row of each chained log, both by table
+    index, and the time of the last commit, Unix milliseconds.
+    """
+
+    next_seqs: dict[int, int]
+    heads: dict[int, bytes]
+    commit_ms: int
+
+
 class Store(Protocol):
     """The books on disk (or in memory), written by one thread.
 
     Every method may raise `StoreFailed` (stop: the disk can't be trusted), `StoreFull` (refuse new
-    work) or `StoreRefused` (a constraint said no: run the batch again one by one).  After any of
-    them the transaction is over.
+    work), `StoreRefused` (a constraint said no: run the batch again one by one) or `StoreAgain`
+    (run the whole batch again).  After any of them the transaction is over.
     """
 
-    def begin(self) -> None:
-        """Open the transaction that the next `commit` ends; nobody else can write until then."""
+    def begin(self) -> Turn | None:
+        """Open the transaction that the next `commit` ends; nobody else can write until then.
+
+        Returns:
+            What has changed if somebody else wrote since the last `commit`; None if nobody did,
+            as always where one daemon has the books for itself.
+
+        Raises:
+            StoreAway: The database can't be reached now; nothing was begun.
+        """
 
     def load(self, table: Table[R], keys: Sequence[Any]) -> Iterable[R]:
         """The rows with these primary keys that exist."""
@@ -66,7 +86,11 @@ class Store(Protocol):
         """Write a batch: puts and deletes by key, appends, and what became of outgoing texts."""
 
     def commit(self) -> None:
-        """Make it durable; when this returns, a power cut loses nothing of it."""
+        """Make it durable; when this returns, a power cut loses nothing of it.
+
+        Raises:
+            StoreAgain: Nothing of it was done, though the store is well: run the whole batch again.
+        """
 
     def rollback(self) -> None:
         """Forget the open transaction."""
