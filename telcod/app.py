@@ -6,6 +6,7 @@ unbind, close (CLI-1).
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -68,6 +69,12 @@ MQTT_DRAIN_S: Final = 2.0
 # The loop waits this long at most for the interpreter while the writer runs handlers: with Python's
 # own 5 ms, a batch of texts makes the next one late (scripts/bench sms: p99 a fifth higher).
 SWITCH_S: Final = 0.001
+GARBAGE_AFTER: Final = 20_000
+"""New containers until the youngest are searched for cycles.
+
+A batch makes some thousands, and frees them by their reference counts: the usual 700 searches them
+several times, and all of the daemon every few seconds, for nothing.
+"""
 
 _log = structlog.get_logger("telcod.app")
 
@@ -87,6 +94,7 @@ def run_daemon(settings: Settings) -> None:
     """
     log.configure(level=settings.log.level, form=settings.log.format)
     sys.setswitchinterval(SWITCH_S)
+    gc.set_threshold(GARBAGE_AFTER, *gc.get_threshold()[1:])
     uvloop.run(_run_with_signals(settings))
 
 
@@ -201,6 +209,8 @@ class Daemon:
             )
             self.web.bind()
             self.agi = await self._bind_agi()
+            gc.collect()
+            gc.freeze()  # Code, catalogues and tables stay for good: not searched any more.
             _log.info("daemon.started", version=__version__, boot=boot, in_doubt=doubt)
             self.engine.start(asyncio.get_running_loop())
             async with SqliteReader(self.path) as self.reader, pages:

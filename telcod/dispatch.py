@@ -21,6 +21,9 @@ from telcod.rows import Table
 from telcod.types import Handler
 
 KEYWORD_WORDS_MAX: Final = 3
+KEYWORD_DIGITS_MAX: Final = 6
+REMEMBERED_CHARS_MAX: Final = 12
+REMEMBERED_MAX: Final = 4_096
 NUMBERS_MAX: Final = 60
 TOO_MANY: Final = "usage.too_many"
 PASSWORD: Final = re.compile(r"[A-Za-z0-9]{4,16}")
@@ -32,6 +35,7 @@ FORWARD_ROUTE: Final = "forward.text"
 FORWARD_CODE: Final = "1566"
 
 _KEYWORD: Final = re.compile(r"[A-Z][A-Z0-9]*( [A-Z0-9]+)*")
+_MANY_DIGITS: Final = re.compile(rf"[0-9]{{{KEYWORD_DIGITS_MAX + 1}}}")
 _GLUED: Final = re.compile(r"([A-Z]+)[:=.\-]*([(+0-9].*)")
 _ALL: Final = frozenset({"ALL", "TATCA", "HET"})
 
@@ -100,6 +104,8 @@ class Dispatcher:
     ) -> None:
         self._tables: Final = tables
         self._old_prefixes: Final = old_prefixes
+        # Most texts are a keyword and nothing else, in one of a few spellings.
+        self._remembered: Final[dict[tuple[str, str], Parsed]] = {}
         self.short_codes: Final = tuple(tables)
         self.secret_codes: Final = tuple(code for code in tables if self._takes_secrets(code))
         """Short codes whose texts may hold a password."""
@@ -147,6 +153,9 @@ class Dispatcher:
         Unknown texts become `text.unknown` with the first word, known keywords with wrong arguments
         `text.malformed` with the key of what to say.
         """
+        remembered = self._remembered.get((short_code, text))
+        if remembered is not None:
+            return remembered
         table = self._tables.get(short_code)
         if table is None:
             number = parse_number(short_code.removeprefix(FORWARD_CODE), self._old_prefixes)
@@ -168,7 +177,14 @@ class Dispatcher:
             too_many = takes_numbers and len(tuple(self._numbers(rest))) > NUMBERS_MAX
             usage = TOO_MANY if too_many else route.usage
             return Parsed(MALFORMED_ROUTE, (usage,), secret_bearing=self._takes_secrets(short_code))
-        return Parsed(route.name, args)
+        parsed = Parsed(route.name, args)
+        if (
+            not args
+            and len(text) <= REMEMBERED_CHARS_MAX
+            and len(self._remembered) < REMEMBERED_MAX
+        ):
+            self._remembered[short_code, text] = parsed
+        return parsed
 
     def arguments(self, route: Route, words: Sequence[str]) -> tuple[str, ...] | None:
         """Check the words after a keyword; None when they don't fit what the route takes.
@@ -184,6 +200,10 @@ class Dispatcher:
             return tuple(words) if not words or (len(words) == 1 and words[0].isalnum()) else None
         if route.args is Args.NUMBERS_ALL_OR_NONE and (not words or "".join(words) in _ALL):
             return ("ALL",) if words else ()
+        if len(words) == 1:
+            number = parse_number(words[0], self._old_prefixes)
+            if not isinstance(number, NumberError):
+                return (str(number),)
         numbers = tuple(self._numbers(words))
         return numbers if 0 < len(numbers) <= NUMBERS_MAX else None
 
@@ -235,6 +255,11 @@ def _password(route: Route, text: str, codes: Sequence[str]) -> Parsed:
 def _match(
     table: Mapping[str, _Keyword], words: Sequence[str]
 ) -> tuple[_Keyword | None, list[str]]:
+    if len(words) == 2 and words[0].isalpha() and words[1].isdigit():
+        # `B 0903000001`; no keyword goes on with so many digits.
+        keyword = table.get(words[0])
+        if keyword is not None and len(words[1]) > KEYWORD_DIGITS_MAX:
+            return keyword, [words[1]]
     tokens = _tokens(words)
     squeezed, found, used = "", None, 0
     for count, (token, _) in enumerate(tokens[:KEYWORD_WORDS_MAX], start=1):
@@ -274,10 +299,14 @@ def _table(
         for word in words:
             spelling, _, meaning = (part.strip() for part in word.partition("="))
             squeezed = spelling.replace(" ", "")
-            if not _KEYWORD.fullmatch(spelling) or len(spelling.split(" ")) > KEYWORD_WORDS_MAX:
+            if (
+                not _KEYWORD.fullmatch(spelling)
+                or len(spelling.split(" ")) > KEYWORD_WORDS_MAX
+                or _MANY_DIGITS.search(spelling)
+            ):
                 problems.append(
                     f"{code}: {word!r} of {name!r} is not a keyword: "
-                    "capitals and digits, three words at most"
+                    "capitals and at most six digits, three words at most"
                 )
             elif squeezed in table:
                 problems.append(

@@ -258,6 +258,7 @@ class Batcher:
         if len(requests) < 2:
             return
         senders = [request.sender for request in requests if request.sender]
+        payers: list[int] = []
         listed: list[int] = []
         owners: list[int] = []
         keys = [request.key for request in requests if request.key]
@@ -266,13 +267,15 @@ class Batcher:
             route = self._routes.get(request.route)
             if route is None:
                 continue
-            if route.lists:
+            if route.lists:  # They cost nothing.
                 owners.append(request.sender)
                 listed += [int(number) for number in request.args if number.isdigit()]
+            elif request.sender:
+                payers.append(request.sender)
             if route.reads is not None:
                 named.setdefault(route.reads, []).append(request.args[0])
         tx.prefetch(SUBSCRIBER, senders + listed)
-        tx.prefetch(ACCOUNT, [main_account(sender) for sender in senders])
+        tx.prefetch(ACCOUNT, [main_account(payer) for payer in payers])
         tx.prefetch(SUBSCRIPTION, senders)
         if owners:
             tx.prefetch_groups(LIST_ENTRY, owners)

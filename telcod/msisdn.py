@@ -139,6 +139,8 @@ def from_address(
     if ton == TON_ALPHANUMERIC or npi in (NPI_INTERNET, NPI_WAP):
         return NumberError.NAME
     marked = ton == TON_INTERNATIONAL and addr.isascii() and addr.isdigit() and addr[0] != "0"
+    if marked and len(addr) == _CANONICAL_DIGITS and addr.startswith(_COUNTRY) and addr[2] != "0":
+        return Msisdn(int(addr))  # Nearly all.
     if marked and len(addr) > SHORT_CODE_DIGITS_MAX:
         return _parse_international(addr, old_prefixes)
     number = parse(addr, old_prefixes)

@@ -7,9 +7,13 @@ yyyymmdd of Asia/Ho_Chi_Minh.
 """
 
 from enum import IntEnum, StrEnum
-from typing import Any, Final, Generic, TypeVar
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Kind(StrEnum):
@@ -770,7 +774,18 @@ class Table(Generic[R]):
     together. `log` tables are appended to and numbered by `seq`.
     """
 
-    __slots__ = ("columns", "group", "group_at", "index", "key", "key_at", "log", "name", "row")
+    __slots__ = (
+        "columns",
+        "group",
+        "group_at",
+        "index",
+        "key",
+        "key_at",
+        "key_of",
+        "log",
+        "name",
+        "row",
+    )
 
     def __init__(
         self,
@@ -791,12 +806,8 @@ class Table(Generic[R]):
         self.columns: Final[tuple[str, ...]] = row.__struct_fields__
         self.key_at: Final = tuple(self.columns.index(column) for column in key)
         self.group_at: Final = self.columns.index(group) if group else -1
-
-    def key_of(self, row: R) -> Any:
+        self.key_of: Final[Callable[[R], Any]] = attrgetter(*key)
         """The row's primary key: the value itself for one column, a tuple for several."""
-        if len(self.key) == 1:
-            return getattr(row, self.key[0])
-        return tuple(getattr(row, column) for column in self.key)
 
     def __repr__(self) -> str:
         return f"Table({self.name})"

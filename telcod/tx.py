@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Row)
 
 _ABSENT: Final = object()
+_APPENDED: Final = object()
+"""In place of what was there before: a row was appended to a log."""
 
 
 class Loader(Protocol):
@@ -65,7 +67,6 @@ class Mark(NamedTuple):
     """A point in a transaction to go back to."""
 
     undo: int
-    lengths: tuple[int, ...]
     parts_delta: int
 
 
@@ -116,7 +117,7 @@ class Tx:
         self._seqs = dict(next_seqs)
         self._heads = heads
         self.parts_delta = 0
-        self._undo: list[tuple[dict[Any, Any], Any, Any]] = []
+        self._undo: list[tuple[Any, Any, Any]] = []
 
     # -- reading
 
@@ -218,8 +219,10 @@ class Tx:
     def append(self, table: Table[R], row: R) -> None:
         """Append a row to a log table; its `seq` is `next_seq(table)`."""
         index = table.index
-        self._logs[index].append(row)
+        rows = self._logs[index]
+        rows.append(row)
         self._seqs[index] += 1
+        self._undo.append((rows, index, _APPENDED))
 
     def head(self, table: Table[Any]) -> bytes:
         """The hash that the next row of a chained log must name as its predecessor's."""
@@ -260,7 +263,8 @@ class Tx:
         """
         index = OUTBOX_SMS.index
         seq = self._seqs[index]
-        self._logs[index].append(
+        rows = self._logs[index]
+        rows.append(
             OutboxSms(
                 seq,
                 self.now_ms,
@@ -279,6 +283,7 @@ class Tx:
             )
         )
         self._seqs[index] = seq + 1
+        self._undo.append((rows, index, _APPENDED))
         return seq
 
     def push(
@@ -322,22 +327,20 @@ class Tx:
 
     def mark(self) -> Mark:
         """Where the transaction stands now."""
-        return Mark(
-            len(self._undo), tuple(len(rows) for rows in self._logs.values()), self.parts_delta
-        )
+        return Mark(len(self._undo), self.parts_delta)
 
     def undo(self, mark: Mark) -> None:
         """Take back everything since `mark`, in memory."""
         self.parts_delta = mark.parts_delta
         while len(self._undo) > mark.undo:
             rows, key, old = self._undo.pop()
-            if old is _ABSENT:
+            if old is _APPENDED:
+                rows.pop()
+                self._seqs[key] -= 1
+            elif old is _ABSENT:
                 rows.pop(key, None)
             else:
                 rows[key] = old
-        for (index, rows_appended), length in zip(self._logs.items(), mark.lengths, strict=True):
-            self._seqs[index] -= len(rows_appended) - length
-            del rows_appended[length:]
 
     def changes(self) -> list[Changes]:
         """All that is to be written, in the tables' order."""

@@ -38,6 +38,7 @@ class Framer:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._start = 0  # What lies before has been handed out; dropped once per feed.
+        self._fed = 0
         self._lost: FramingLost | None = None
 
     @property
@@ -61,6 +62,7 @@ class Framer:
             del self._buffer[: self._start]
             self._start = 0
         self._buffer += data
+        self._fed += 1
 
     def frames(self) -> Iterator[bytes]:
         """Yield every complete frame, header included; stop when the rest has not arrived.
@@ -71,18 +73,40 @@ class Framer:
         """
         if self._lost is not None:
             raise self._lost
-        while (left := len(self._buffer) - self._start) >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(self._buffer, self._start)
-            if not HEADER_BYTES <= length <= PDU_BYTES_MAX:
-                self._lost = FramingLost(length)
-                self._buffer.clear()
-                self._start = 0
-                raise self._lost
-            if left < length:
+        octets, end, start, fed = b"", 0, 0, -1
+        while True:
+            if fed != self._fed:
+                if not self._has_whole():
+                    return
+                # Cut once: a slice of bytes is one copy, one of a bytearray would be two.
+                octets, fed, start = bytes(self._buffer), self._fed, self._start
+                end = len(octets)
+            if end - start < _LENGTH.size:
                 return
-            start = self._start
-            self._start = start + length
-            yield bytes(self._buffer[start : self._start])
+            (length,) = _LENGTH.unpack_from(octets, start)
+            if not HEADER_BYTES <= length <= PDU_BYTES_MAX:
+                raise self._lose(length)
+            if end - start < length:
+                return
+            self._start = stop = start + length
+            yield octets[start:stop]
+            start = stop
+
+    def _has_whole(self) -> bool:
+        """Whether a frame is complete, or its length a lie; a slow peer's octets are not copied
+        each time.
+        """
+        left = len(self._buffer) - self._start
+        if left < _LENGTH.size:
+            return False
+        (length,) = _LENGTH.unpack_from(self._buffer, self._start)
+        return left >= length or not HEADER_BYTES <= length <= PDU_BYTES_MAX
+
+    def _lose(self, length: int) -> FramingLost:
+        self._lost = FramingLost(length)
+        self._buffer.clear()
+        self._start = 0
+        return self._lost
 
     def pdus(self) -> Iterator[Pdu | BadPdu]:
         """Yield every complete PDU, as `decode` reads it.

@@ -20,7 +20,7 @@ from telcod.errors import ESME_ROK, Overloaded, TelcodError, fate_of
 from telcod.metrics import Metrics, TextResult
 from telcod.msisdn import NumberError, from_address
 from telcod.smpp.consts import CommandStatus
-from telcod.smpp.incoming import Piece, Receipt, identity, read_incoming
+from telcod.smpp.incoming import Piece, Receipt, Whole, identity, read_incoming
 from telcod.smpp.link import Link
 from telcod.smpp.pdu import DataSm, DeliverSm
 from telcod.smpp.redelivery import Record, Redelivery
@@ -156,36 +156,34 @@ class Inbox:
         destination = body.destination_addr
         short_code = self._dispatcher().short_code_or_none(destination) or destination
         address = from_address(body.source_addr, body.source_addr_ton, body.source_addr_npi)
-        known = not isinstance(address, NumberError)
-        source = (
-            str(address) if known else "".join(c for c in body.source_addr if c in "0123456789")
-        )
+        if isinstance(address, NumberError):
+            sender = 0
+            source = "".join(char for char in body.source_addr if char in "0123456789")
+        else:
+            sender, source = int(address), str(address)
         incoming = read_incoming(body, link.settings.default_alphabet)
+        ignored = not sender and (address in UNANSWERED or len(source) < SOURCE_DIGITS_MIN)
+        if isinstance(incoming, Whole) and not ignored:
+            parsed = self._dispatcher().parse(destination, incoming.text)
+            kept = "" if parsed.secret_bearing else incoming.text[:STORED_TEXT_CHARS_MAX]
+            mo = Mo(connection, source or body.source_addr[:21], fingerprint, kept)
+            request = Request(parsed.route, sender, parsed.args, short_code=short_code, mo=mo)
+            return request, parsed.secret
         mo = Mo(connection, source or body.source_addr[:21], fingerprint, "")
         if isinstance(incoming, Receipt):
             state = "delivered" if incoming.delivered else "undelivered"
             args = (link.name, incoming.message_id, state if incoming.final else "on_the_way")
             return Request(RECEIPT_ROUTE, args=args, short_code=short_code, mo=mo), ""
-        if not known and (address in UNANSWERED or len(source) < SOURCE_DIGITS_MIN):
+        if ignored or not isinstance(incoming, Piece):
             return Request(IGNORED_ROUTE, short_code=short_code, mo=mo), ""
-        sender = int(address) if not isinstance(address, NumberError) else 0
-        if isinstance(incoming, Piece):
-            sealed = self._vault.seal(incoming.data)
-            mo = msgspec.structs.replace(
-                mo,
-                concat=incoming.concat,
-                sealed=sealed,
-                data_coding=incoming.data_coding,
-                destination=destination,
-            )
-            return Request(PART_ROUTE, sender=sender, short_code=short_code, mo=mo), ""
-        parsed = self._dispatcher().parse(destination, incoming.text)
-        if not parsed.secret_bearing:
-            kept = incoming.text[:STORED_TEXT_CHARS_MAX]
-            mo = Mo(connection, mo.source, fingerprint, kept, destination=destination)
-        return Request(
-            parsed.route, sender=sender, args=parsed.args, short_code=short_code, mo=mo
-        ), parsed.secret
+        mo = msgspec.structs.replace(
+            mo,
+            concat=incoming.concat,
+            sealed=self._vault.seal(incoming.data),
+            data_coding=incoming.data_coding,
+            destination=destination,
+        )
+        return Request(PART_ROUTE, sender, short_code=short_code, mo=mo), ""
 
     def _post(self, request: Request, ticket: _Ticket) -> None:
         if not self._writer.post(request, partial(self._done, ticket)):

@@ -101,14 +101,10 @@ def identity(body: DeliverSm | DataSm) -> bytes:
     Addresses, class, coding, user data with its header, SAR (DESIGN 4).
     """
     esm_class = body.esm_class & ~EsmClass.MODE_MASK
-    said = f"{body.source_addr}\0{body.destination_addr}\0{esm_class}\0{body.data_coding}\0"
-    head = said.encode()
     sar = _sar(body) if body.tlvs else None
-    return b"%b%b\0%b" % (
-        head,
-        b"" if sar is None else repr(tuple(sar)).encode(),
-        message_octets(body),
-    )
+    place = "" if sar is None else repr(tuple(sar))
+    said = f"{body.source_addr}\0{body.destination_addr}\0{esm_class}\0{body.data_coding}"
+    return f"{said}\0{place}\0".encode() + message_octets(body)
 
 
 def _piece(

@@ -253,16 +253,19 @@ class Link:
         """
         now = self._clock()
         sender = self._sender
-        if sender is None or sender.session is None or not self._has_room(now):
+        session = None if sender is None or sender.write_paused else sender.session
+        if sender is None or session is None or self._stopping:
             self._starve(now)
             return False
-        if body.tlvs and not sender.session.peer_takes_tlvs:
+        if body.tlvs and not session.peer_takes_tlvs:
             status = int(CommandStatus.ESME_ROPTPARNOTALLWD)
             asyncio.get_running_loop().call_soon(
                 self._events.on_submit_done, self, token, status, ""
             )
             return True
-        sender.session.submit(body, token, now)
+        if not session.submit(body, token, now):
+            self._starve(now)
+            return False
         sender.wake()
         return True
 

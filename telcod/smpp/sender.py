@@ -271,6 +271,8 @@ class Sender:
             submit = next(self._submits)
             token = _Token(sending, sending.made, part, submit)
             if not link.submit(sending.bodies[part], token):
+                if not sending.flying and not sending.accepted:
+                    sending.link = None  # Its validity is counted anew when it goes.
                 return False
             sending.todo = sending.todo[1:]
             sending.flying[part] = submit
@@ -302,7 +304,7 @@ class Sender:
                 return None
         count_of = len(links)
         if count_of == 1:
-            return links[0] if links[0].can_submit() else None
+            return links[0]  # Whether it has room is seen when it takes the text or does not.
         self._turn += 1
         turned = [links[(self._turn + at) % count_of] for at in range(count_of)]
         turned.sort(key=lambda link: link.name in sending.refused_by)
@@ -398,7 +400,10 @@ class Sender:
             _log.warning("text.expired", outbox=row.seq)
             for home in self._by_short_code.get(row.source, ())[:1]:
                 self._results[home.name][SubmitResult.EXPIRED].inc()
-        first, *more = sending.message_ids if row.receipt and sending.message_ids else ("",)
+        first, more = "", tuple[str, ...]()
+        if row.receipt and sending.message_ids:
+            first, *rest = sending.message_ids
+            more = tuple(rest)
         self._settle(
             Settled(
                 row.seq,
@@ -409,7 +414,7 @@ class Sender:
                 first,
                 row.kind,
                 row.mo,
-                tuple(more),
+                more,
             )
         )
         self._wake_if_behind()

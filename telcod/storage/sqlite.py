@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar, get_type_hints
 
 import msgspec
 
@@ -23,16 +23,24 @@ from telcod.rows import (
     AUDIT,
     ENTRY,
     LOGS,
-    OUTBOX_EVENT,
-    OUTBOX_MAIL,
-    OUTBOX_PUSH,
-    OUTBOX_SMS,
     OutboxMail,
     OutboxPush,
     OutboxSms,
     Row,
     Table,
 )
+from telcod.storage.queries import (
+    BY_MESSAGE_ID,
+    DUE_CALLS,
+    DUE_PAYMENTS,
+    DUE_SUBSCRIPTIONS,
+    DUE_TEXTS,
+    PENDING_MAILS,
+    PENDING_PUSHES,
+    PENDING_SMS,
+    prunes,
+)
+from telcod.storage.sqlite_bulk import SIZES, read, values, write
 from telcod.tx import Changes
 
 R = TypeVar("R", bound=Row)
@@ -45,71 +53,6 @@ WAL_PAGES_PER_CHECKPOINT: Final = (
 JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
 HASHED: Final = (ENTRY, AUDIT)
 
-_SETTLE: Final = """
-    UPDATE outbox_sms SET state = ?, attempts = ?, done_at = ?, link = ?, message_id = ?
-    WHERE seq = ?
-"""
-# Numbers grow with time, so the oldest rows come first: only a slice of them is looked at, never
-# the whole table.  The
-# newest row stays, because the next number is found by it.
-_PRUNE_PARTS: Final = "DELETE FROM mo_part WHERE at < :before"
-_PRUNE_CONNECTIONS: Final = "DELETE FROM smsc_connection WHERE down_at > 0 AND down_at < :before"
-_PRUNE_MO: Final = """
-    DELETE FROM mo WHERE seq IN (
-        SELECT seq FROM (SELECT seq, at FROM mo ORDER BY seq LIMIT :most) WHERE at < :before
-    ) AND seq < (SELECT MAX(seq) FROM mo)
-"""
-# Of what has been sent, or given up.
-_PRUNE_OUTBOXES: Final = tuple(
-    f"""
-    DELETE FROM {outbox.name} WHERE seq IN (
-        SELECT seq FROM (SELECT seq, at, state FROM {outbox.name} ORDER BY seq LIMIT :most)
-        WHERE at < :before AND state <> 0
-    ) AND seq < (SELECT MAX(seq) FROM {outbox.name})
-    """
-    for outbox in (OUTBOX_SMS, OUTBOX_PUSH, OUTBOX_MAIL)
-)
-_PRUNE_SESSIONS: Final = """
-    DELETE FROM ussd_session WHERE id IN (
-        SELECT id FROM ussd_session WHERE started_at < :before ORDER BY started_at LIMIT :most
-    )
-"""
-# What was told to the broker is kept for a while as well: a person may look for it.
-_PRUNE_EVENTS: Final = """
-    DELETE FROM outbox_event WHERE seq IN (
-        SELECT seq FROM (SELECT seq, at FROM outbox_event ORDER BY seq LIMIT :most)
-        WHERE at < :before
-          AND seq <= (SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'events_published')
-    ) AND seq < (SELECT MAX(seq) FROM outbox_event)
-"""
-PENDING_PUSHES: Final = f"""
-    SELECT {", ".join(OUTBOX_PUSH.columns)} FROM outbox_push
-    WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?
-"""
-PENDING_MAILS: Final = f"""
-    SELECT {", ".join(OUTBOX_MAIL.columns)} FROM outbox_mail
-    WHERE state = 0 AND next_at <= ? ORDER BY next_at, seq LIMIT ?
-"""
-EVENTS: Final = f"""
-    SELECT {", ".join(OUTBOX_EVENT.columns)} FROM outbox_event WHERE seq > ? ORDER BY seq LIMIT ?
-"""
-_BY_MESSAGE_ID: Final = """
-    SELECT seq, state, attempts, kind, mo, link FROM outbox_sms
-    WHERE message_id = ? AND message_id <> '' ORDER BY seq
-"""
-DUE_TEXTS: Final = """
-    SELECT mo FROM held_text WHERE due_at > 0 AND due_at <= ? ORDER BY due_at, mo LIMIT ?
-"""
-DUE_CALLS: Final = """
-    SELECT id FROM call WHERE due_at > 0 AND due_at <= ? ORDER BY due_at, id LIMIT ?
-"""
-DUE_PAYMENTS: Final = """
-    SELECT id FROM payment WHERE next_at > 0 AND next_at <= ? ORDER BY next_at, id LIMIT ?
-"""
-DUE_SUBSCRIPTIONS: Final = """
-    SELECT msisdn, period_no FROM subscription
-    WHERE next_at > 0 AND next_at <= ? ORDER BY next_at, msisdn LIMIT ?
-"""
 # The last two are what the driver says of an int beyond 64 bits and of half a surrogate pair.
 _ERRORS: Final = (sqlite3.Error, OverflowError, UnicodeEncodeError)
 _JSON_NUL: Final = "\\u0000"
@@ -124,12 +67,23 @@ _REFUSED: Final = frozenset(
 )
 
 
+_SETTLE_COLUMNS: Final = ("seq", "state", "attempts", "done_at", "link", "message_id")
+_SETTLES: Final = {
+    size: f"""
+    UPDATE outbox_sms SET state = told.column2, attempts = told.column3, done_at = told.column4,
+        link = told.column5, message_id = told.column6
+    FROM ({values(len(_SETTLE_COLUMNS), size)}) AS told
+    WHERE outbox_sms.seq = told.column1
+    """
+    for size in SIZES
+}
+
+
 class _Sql:
     """The statements of one table, written once."""
 
     def __init__(self, table: Table[Any]) -> None:
         names = ", ".join(table.columns)
-        marks = ", ".join("?" for _ in table.columns)
         where = " AND ".join(f"{column} = ?" for column in table.key)
         rest = [column for column in table.columns if column not in table.key]
         on_conflict = (
@@ -140,10 +94,17 @@ class _Sql:
         self.select_one: Final = f"SELECT {names} FROM {table.name} WHERE {where}"
         select = f"SELECT {names} FROM {table.name}"
         among = "IN (SELECT value FROM json_each(?))"
+        # What JSON can carry is read in one step; octets it can't.
+        self.in_one_step: Final = bytes not in get_type_hints(table.row).values()
+        if self.in_one_step:
+            select = f"SELECT json_group_array(json_array({names})) FROM {table.name}"
         self.select_many: Final = f"{select} WHERE {table.key[0]} {among}"
         self.select_group: Final = f"{select} WHERE {table.group} {among}"
-        self.insert: Final = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"
-        self.put: Final = f"{self.insert} ON CONFLICT ({', '.join(table.key)}) {on_conflict}"
+        insert = f"INSERT INTO {table.name} ({names})"
+        columns = len(table.columns)
+        conflict = f" ON CONFLICT ({', '.join(table.key)}) {on_conflict}"
+        self.inserts: Final = {size: f"{insert} {values(columns, size)}" for size in SIZES}
+        self.puts: Final = {size: sql + conflict for size, sql in self.inserts.items()}
         self.delete: Final = f"DELETE FROM {table.name} WHERE {where}"
         self.scan: Final = f"SELECT {names} FROM {table.name} ORDER BY {', '.join(table.key)}"
         self.scan_after: Final = f"SELECT {names} FROM {table.name} WHERE seq > ? ORDER BY seq"
@@ -215,7 +176,7 @@ class SqliteStore:
             asked = _json(keys) if len(table.key) == 1 and len(keys) > 1 else ""
             # json_each ends a text at its first NUL: such a key is asked for by itself.
             if asked and _JSON_NUL not in asked:
-                return [row(*found) for found in self._db.execute(sql.select_many, (asked,))]
+                return [row(*found) for found in self._many(sql, sql.select_many, asked)]
             rows = []
             for key in keys:
                 values = key if isinstance(key, tuple) else (key,)
@@ -226,14 +187,16 @@ class SqliteStore:
 
     def load_groups(self, table: Table[R], owners: Sequence[Any]) -> Iterable[R]:
         """See `Store.load_groups`."""
-        row = table.row
+        row, sql = table.row, self._sql_of(table)
         try:
-            return [
-                row(*found)
-                for found in self._db.execute(self._sql_of(table).select_group, (_json(owners),))
-            ]
+            return [row(*found) for found in self._many(sql, sql.select_group, _json(owners))]
         except _ERRORS as error:
             self._fail(error)
+
+    def _many(self, sql: "_Sql", statement: str, asked: str) -> Iterable[Sequence[Any]]:
+        if sql.in_one_step:
+            return read(self._db, statement, asked)
+        return self._db.execute(statement, (asked,))
 
     def apply(self, changes: Sequence[Changes], settled: Sequence[Settled]) -> None:
         """See `Store.apply`."""
@@ -243,35 +206,32 @@ class SqliteStore:
             for table, puts, deletes, appends in changes:
                 sql = self._sql_of(table)
                 if appends:
-                    db.executemany(sql.insert, map(as_tuple, appends))
+                    write(db, sql.inserts.__getitem__, list(map(as_tuple, appends)))
                 if puts:
-                    db.executemany(sql.put, map(as_tuple, puts))
+                    write(db, sql.puts.__getitem__, list(map(as_tuple, puts)))
                 if deletes:
                     db.executemany(
                         sql.delete, [key if isinstance(key, tuple) else (key,) for key in deletes]
                     )
             if settled:
-                db.executemany(
-                    _SETTLE,
-                    [
-                        (s.state, s.attempts, s.done_at, s.link, s.message_id, s.seq)
-                        for s in settled
-                    ],
-                )
+                columns = len(_SETTLE_COLUMNS)
+                rows = [settlement[:columns] for settlement in settled]
+                write(db, _SETTLES.__getitem__, rows)
+        except _ERRORS as error:
+            self._fail(error)
+
+    def fill(self, table: Table[R], rows: Iterable[R]) -> None:
+        """Inside a transaction: write many rows of a table that has none, as they come."""
+        try:
+            one_row = self._sql_of(table).inserts[1]
+            self._db.executemany(one_row, map(msgspec.structs.astuple, rows))
         except _ERRORS as error:
             self._fail(error)
 
     def prune(self, *, before_ms: int, parts_before_ms: int, most: int) -> int:
         """See `Store.prune`."""
         gone = 0
-        for sql, limit_ms in (
-            (_PRUNE_PARTS, parts_before_ms),
-            (_PRUNE_CONNECTIONS, parts_before_ms),
-            (_PRUNE_MO, before_ms),
-            (_PRUNE_SESSIONS, parts_before_ms),
-            *((sql, before_ms) for sql in _PRUNE_OUTBOXES),
-            (_PRUNE_EVENTS, before_ms),
-        ):
+        for sql, limit_ms in prunes(before_ms=before_ms, parts_before_ms=parts_before_ms):
             try:
                 gone += self._db.execute(sql, {"before": limit_ms, "most": most}).rowcount
             except sqlite3.Error as error:
@@ -310,9 +270,7 @@ class SqliteStore:
 
     def pending_sms(self, *, after: int, most: int) -> list[OutboxSms]:
         """See `Store.pending_sms`."""
-        names = ", ".join(OUTBOX_SMS.columns)
-        sql = f"SELECT {names} FROM outbox_sms WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?"
-        return [OutboxSms(*row) for row in self._db.execute(sql, (after, most))]
+        return [OutboxSms(*row) for row in self._db.execute(PENDING_SMS, (after, most))]
 
     def pending_pushes(self, *, after: int, most: int) -> list[OutboxPush]:
         """See `Store.pending_pushes`."""
@@ -324,7 +282,7 @@ class SqliteStore:
 
     def sms_by_message_id(self, message_id: str) -> list[Sent]:
         """See `Store.sms_by_message_id`."""
-        return [Sent(*row) for row in self._db.execute(_BY_MESSAGE_ID, (message_id,))]
+        return [Sent(*row) for row in self._db.execute(BY_MESSAGE_ID, (message_id,))]
 
     def due_texts(self, *, now_ms: int, most: int) -> list[int]:
         """See `Store.due_texts`."""

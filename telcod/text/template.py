@@ -102,6 +102,7 @@ class Template:
     slots: tuple[Slot, ...]
     listed: Slot | None  # The one list that it may have, which takes what room there is.
     parts: int
+    has_pairs: bool  # Whether a word of its own takes an escape pair somewhere.
 
     @property
     def names(self) -> frozenset[str]:
@@ -111,9 +112,8 @@ class Template:
     def room(self, parts: int | None = None) -> int:
         """Septets in the declared number of messages, or in another, wherever they are cut."""
         count = self.parts if parts is None else parts
-        pairs = any(char in EXTENSION_CHARACTERS for text in self.segments for char in text)
         # Before each cut, one septet may stay empty so that an escape pair is not parted.
-        return room_septets(count) - (count - 1 if pairs else 0)
+        return room_septets(count) - (count - 1 if self.has_pairs else 0)
 
     def septets_max(self, widths: Mapping[str, int]) -> int:
         """The size of the longest text, given other widths of some placeholders."""
@@ -159,7 +159,10 @@ def compile_leaf(leaf: object, kinds: Mapping[str, Kind]) -> Template | list[str
         problems.append("more than one list")
     if problems:
         return problems
-    template = Template(tuple(segments), tuple(slots), lists[0] if lists else None, parts)
+    has_pairs = any(char in EXTENSION_CHARACTERS for segment in segments for char in segment)
+    template = Template(
+        tuple(segments), tuple(slots), lists[0] if lists else None, parts, has_pairs
+    )
     septets = template.septets_max({})
     if septets > template.room():
         return [f"may take {septets} septets, {parts} part(s) hold {template.room()}"]

@@ -24,7 +24,8 @@ from telcod.web.staff_requests import Refused
 AUTHORIZATION_CHARS_MAX: Final = 300
 TOKENS_KNOWN_S: Final = 1.0
 SCOPES: Final = "scopes"  # the key of a route's `opt`
-# The same: its callers can't send headers, so the parameter `token` does as well.
+# The same: its callers can't send headers, so the parameter `token` does as well; but none of an
+# administrator, because addresses end up in the logs of proxies.
 QUERY_TOKEN: Final = "query_token"  # noqa: S105  # a key, too
 # The same: its callers know user and password only, so the token is taken as the password.
 BASIC_TOKEN: Final = "basic_token"  # noqa: S105  # a key, too
@@ -94,6 +95,7 @@ class Gatekeeper:
         authorization = connection.headers.get("authorization", "")
         if not authorization and handler.opt.get(QUERY_TOKEN):
             authorization = f"Bearer {connection.query_params.get('token', '')}"
+            scopes = [scope for scope in scopes if scope is not Scope.ADMIN]
         if handler.opt.get(BASIC_TOKEN):
             authorization = bearer_of(authorization)
         connection.scope["auth"] = await self.admit(authorization, scopes)

@@ -67,7 +67,7 @@ class Gate:
                 await _refuse(*refused, note)
         finally:
             took_s = self._clock.monotonic_s() - started_s
-            self._metrics.http_seconds.labels(str(status)).observe(took_s)
+            self._metrics.answered(status, took_s)
             if scope["path"] not in _QUIET:
                 self._say(scope, status, took_s)
 

@@ -21,6 +21,8 @@ class WebLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `allow_from` the networks (`10.0.0.0/8`) that may call at all, none named is everybody;
     `answer_wait_s` how long a voice platform waits for the books, because A waits on the line and
     platforms themselves wait 3 to 15 s (IVR-3).
+    A connection is cut when a head, a body, the next request or the reading of our answer takes
+    longer than `head_wait_s`, `body_wait_s`, `idle_wait_s`, `read_wait_s` (`patience.py`).
     """
 
     rate_per_s: int = 0
@@ -29,6 +31,10 @@ class WebLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     body_bytes_max: int = 64 * 1024
     connections_max: int = 1_000
     answer_wait_s: float = 2.5
+    head_wait_s: float = 10.0
+    body_wait_s: float = 30.0
+    idle_wait_s: float = 30.0
+    read_wait_s: float = 30.0
 
 
 class Buckets:

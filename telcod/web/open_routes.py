@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response, get
+from litestar.openapi import ResponseSpec
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 
 from telcod.metrics import CONTENT_TYPE
@@ -48,21 +49,45 @@ async def ask(request: AnyRequest, asked: Asked) -> Answer:
     return await backend_of(request).submit(msgspec.structs.replace(asked, where=where))
 
 
-@get("/healthz", summary="Whether telcod is alive", tags=["open"], sync_to_thread=False)
+def _or_503(body: type[msgspec.Struct]) -> dict[int, ResponseSpec]:
+    """The same body with another status, for the OpenAPI page."""
+    said = ResponseSpec(body, generate_examples=False, description="Service Unavailable")
+    return {HTTP_503_SERVICE_UNAVAILABLE: said}
+
+
+@get(
+    "/healthz",
+    summary="Whether telcod is alive",
+    tags=["open"],
+    responses=_or_503(Health),
+    sync_to_thread=False,
+)
 def healthz(request: AnyRequest) -> Response[Health]:
     """200 while the writer works, 503 with the reason when it does not."""
     broken = tuple(backend_of(request).health())
     return _answer(Health(not broken, broken), fine=not broken)
 
 
-@get("/readyz", summary="Whether telcod can serve", tags=["open"], sync_to_thread=False)
+@get(
+    "/readyz",
+    summary="Whether telcod can serve",
+    tags=["open"],
+    responses=_or_503(Readiness),
+    sync_to_thread=False,
+)
 def readyz(request: AnyRequest) -> Response[Readiness]:
     """200 when the store can be written and a link is bound, 503 with what is missing."""
     missing = tuple(backend_of(request).ready_lacks())
     return _answer(Readiness(not missing, missing), fine=not missing)
 
 
-@get("/metrics", summary="Numbers for Prometheus", tags=["open"], sync_to_thread=False)
+@get(
+    "/metrics",
+    summary="Numbers for Prometheus",
+    tags=["open"],
+    media_type=_MEDIA_TYPE,
+    sync_to_thread=False,
+)
 def metrics(request: AnyRequest) -> Response[bytes]:
     """The text format of Prometheus."""
     return Response(

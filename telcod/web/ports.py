@@ -63,7 +63,9 @@ class Status(msgspec.Struct, frozen=True):
     `commit_ms` is the moment of the last commit, Unix milliseconds (0: none yet); `clock_jumped`
     means that a person must confirm the clock before anything happens by it again, and
     `clock_jump_ms` by how much it did; `lacks` is what keeps it from serving.  `http` and `fastagi`
-    are addresses, empty where nothing listens.
+    are addresses, empty where nothing listens.  `books_bytes` has `log_bytes` in it;
+    `log_grows` means that somebody reads the books in one transaction for so long that their log
+    can't be emptied.
     """
 
     version: str
@@ -82,6 +84,8 @@ class Status(msgspec.Struct, frozen=True):
     waiting: Waiting = Waiting()
     books_bytes: int = 0
     disk_free_bytes: int = 0
+    log_bytes: int = 0
+    log_grows: bool = False
 
 
 class Latency(msgspec.Struct, frozen=True):

@@ -109,7 +109,7 @@ class World:
         call(*args)
 
     def count(self, result):
-        return self.metrics.texts_received[result]._value.get()
+        return self.metrics.texts_received[result].n
 
     @property
     def answers(self):
