@@ -11,10 +11,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from random import SystemRandom
 from ssl import SSLContext
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import structlog
@@ -33,8 +34,9 @@ from telcod.clock import Clock, ClockGuard, SystemClock
 from telcod.days import HOUR_MS
 from telcod.dispatch import Route
 from telcod.doors import Doors
+from telcod.duties import Duty, Tending
 from telcod.engine import Batcher, BatchStats, Engine
-from telcod.errors import NotStarted, TelcodError
+from telcod.errors import NotStarted, Refusal, TelcodError
 from telcod.metrics import Metrics
 from telcod.mqtt.client import Mqtt
 from telcod.msisdn import Msisdn, NumberError
@@ -53,16 +55,19 @@ from telcod.smpp.gateway import Gateway
 from telcod.smpp.inbox import Inbox
 from telcod.smpp.link import Link, LinkSettings, tls_context
 from telcod.smpp.redelivery import Redelivery
-from telcod.smpp.sender import Sender
-from telcod.storage.readers import SqliteReader
+from telcod.smpp.sender import OwnTexts, Reader, Sender
+from telcod.storage.books import books_of
 from telcod.storage.snapshot import back_up
-from telcod.storage.sqlite import SqliteStore
 from telcod.systemd import Systemd
 from telcod.types import Answer, Channel, Language, Request
 from telcod.vault import Vault
 from telcod.web.ports import BackupDone, Status
 from telcod.web.server import WebLimits, WebServer, control_socket_path
 from telcod.web.shortcut import Shortcut
+from telcod.web.staff_requests import Refused
+
+if TYPE_CHECKING:
+    from telcod.storage.readers import BooksReader
 
 DRAIN_S: Final = 5.0
 MQTT_DRAIN_S: Final = 2.0
@@ -152,11 +157,13 @@ class Daemon:
         self.agi: AgiServer | None = None
         self.gateway: Gateway
         self.engine: Engine
-        self.reader: SqliteReader
+        self.reader: BooksReader
+        self.duty: Duty
         self.ops: Final = Ops(self)
         self.systemd: Final = Systemd(os.environ, pid=os.getpid())
         self.doors: Final = Doors(settings, self, self.clock, told, self.try_later)
-        self.path: Final = self._database()
+        self.books: Final = books_of(settings)
+        self.path: Final = self.books.path
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until `stop` is set or the store fails.
@@ -167,7 +174,7 @@ class Daemon:
         """
         self._stop = stop
         self._check_short_codes()
-        store = SqliteStore.open(self.path)
+        store = self.books.open()
         hashes = PasswordHashes()
         try:
             batcher = Batcher(store, self.rules, self._routes, self.clock, self._vault())
@@ -180,14 +187,20 @@ class Daemon:
             self.engine.on_failed = self._store_failed
             self.engine.on_batch = self._count_batch
             self._wire(boot, hashes)
-            doubt = self.gateway.recover(store)
+            self.duty = Duty(held=not self.books.shared)
+            if self.books.shared:
+                # Others look at the books for what this start leaves in doubt, and it for theirs.
+                batcher.boot, doubt = boot, 0
+                store.tend(boot, ())
+            else:
+                doubt = self.gateway.recover(store)
             pages = Pages(
                 self.settings,
                 self,
                 self.guard,
                 self.engine.vault,
                 lambda: self.reader,
-                self.path,
+                self.books.reader(),
             )
             self.web = WebServer(
                 self,
@@ -213,9 +226,11 @@ class Daemon:
             gc.freeze()  # Code, catalogues and tables stay for good: not searched any more.
             _log.info("daemon.started", version=__version__, boot=boot, in_doubt=doubt)
             self.engine.start(asyncio.get_running_loop())
-            async with SqliteReader(self.path) as self.reader, pages:
+            async with self.books.reader() as self.reader, pages:
                 self.doors.connect(self.reader)
-                await self._serve(stop, pages)
+                await self._serve(
+                    stop, pages, Tending(self.engine, store, boot, self.duty, self.gateway)
+                )
         finally:
             hashes.close()
             store.close()
@@ -223,7 +238,7 @@ class Daemon:
         if self._failed is not None:
             raise self._failed
 
-    async def _serve(self, stop: asyncio.Event, pages: Pages) -> None:
+    async def _serve(self, stop: asyncio.Event, pages: Pages, tending: Tending) -> None:
         scheduler = Scheduler(
             self.reader,
             self.engine,
@@ -235,15 +250,18 @@ class Daemon:
         async with asyncio.TaskGroup() as group:
             web = group.create_task(self.web.run(), name="http")
             work = [
-                group.create_task(scheduler.run(), name="scheduler"),
+                group.create_task(self.duty.keep(scheduler.run), name="scheduler"),
                 group.create_task(self._reload_when_asked(), name="reload"),
                 group.create_task(self.ops.run(), name="gauges"),
-                group.create_task(pages.run(), name="payments and mail"),
+                group.create_task(self.duty.keep(pages.run), name="payments and mail"),
                 group.create_task(self.systemd.keep(self.submit, self._in_a_word), name="systemd"),
             ]
-            links = group.create_task(self.gateway.run(self.reader), name="smpp")
+            if self.books.shared:
+                work.append(group.create_task(tending.run(), name="duties"))
+            links = group.create_task(self.gateway.run(self._own_texts()), name="smpp")
             doors = group.create_task(
-                self.doors.run(self.engine, self.gateway, self.reader), name="ussd and mqtt"
+                self.duty.keep(partial(self.doors.run, self.engine, self.gateway, self.reader)),
+                name="ussd and mqtt",
             )
             self._told(f"HTTP listens on http://{self.settings.http.host}:{self.web.port}")
             if self.agi is not None:
@@ -313,6 +331,12 @@ class Daemon:
 
     async def backup(self, path: Path) -> BackupDone:
         """Copy the books as of now, while they are written."""
+        if self.path is None:
+            raise Refused(
+                Refusal.CONFLICT,
+                "the books are on a server",
+                what_to_do="Use its own tools, as pg_basebackup and pg_dump.",
+            )
         return await asyncio.to_thread(back_up, self.path, path)
 
     def parse_number(self, text: str) -> Msisdn | NumberError:
@@ -334,21 +358,15 @@ class Daemon:
 
     # -- building
 
-    def _database(self) -> Path:
-        path = self.settings.sqlite_path_or_none()
-        if path is None:
-            raise NotStarted(
-                "store.url names a server",
-                what_to_do="Set store.url to sqlite:///path/to/telcod.db.",
-            )
-        return path.resolve()
+    def _own_texts(self) -> Reader:
+        return OwnTexts(self.reader, self.engine.boot) if self.books.shared else self.reader
 
     def _vault(self) -> Vault:
         secret = self.settings.security.secret
         try:
             if secret is not None:
                 return Vault(bytes.fromhex(secret.reveal()))
-            return Vault.of_file(self.path.with_name(self.path.name + ".key"))
+            return Vault.of_file(self.books.key_path)
         except (ValueError, OSError) as error:
             raise NotStarted(
                 "the installation's secret is not 64 hexadecimal digits, or can't be read",
@@ -454,7 +472,7 @@ class Daemon:
 
     async def _stop_doors(self, doors: asyncio.Task[None]) -> None:
         """What was asked over MQTT is answered; then nothing comes in any more."""
-        if self.doors.mqtt is not None:
+        if self.doors.mqtt is not None and self.duty.held:
             self.doors.mqtt.stop()
             await asyncio.wait([doors], timeout=MQTT_DRAIN_S)
         doors.cancel()

@@ -25,7 +25,7 @@ from telcod.errors import NotStarted
 from telcod.mqtt.client import Mqtt, tls_context
 from telcod.settings import Problem, Settings, SettingsError, shipped_config_dir
 from telcod.smpp.gateway import Gateway
-from telcod.storage.readers import SqliteReader
+from telcod.storage.readers import BooksReader
 from telcod.web.ports import Backend
 from ussd.push import Pusher, PushGateway
 from ussd.push_http import HttpPushGateway
@@ -114,7 +114,7 @@ class Doors:
             self._smpp = SmppDoor(engine, self._profiles.smpp, clock=self._clock.monotonic_s)
             gateway.ussd = self._smpp
 
-    def connect(self, reader: SqliteReader) -> None:
+    def connect(self, reader: BooksReader) -> None:
         """Make what speaks with the broker, if there is one.
 
         Raises:
@@ -140,7 +140,7 @@ class Doors:
             told=self._told,
         )
 
-    async def run(self, engine: Engine, gateway: Gateway, reader: SqliteReader) -> None:
+    async def run(self, engine: Engine, gateway: Gateway, reader: BooksReader) -> None:
         """Bring pushes and keep the broker, until `stop`, or until cancelled."""
         async with AsyncExitStack() as stack:
             pushes = await self._push_gateway(gateway, stack)

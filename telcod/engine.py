@@ -24,6 +24,7 @@ import structlog
 from telcod.assembly import AssemblyWaits, take_part
 from telcod.billing.accounts import main_account
 from telcod.clock import Clock
+from telcod.days import SECOND_MS
 from telcod.dispatch import RECEIPT_ROUTE, Route
 from telcod.errors import (
     KeyReused,
@@ -36,7 +37,7 @@ from telcod.errors import (
     TelcodError,
     Unavailable,
 )
-from telcod.ports import Sent, Settled, Store
+from telcod.ports import DOUBT_S, Sent, Settled, Store, Twin
 from telcod.rows import (
     ACCOUNT,
     COMMAND,
@@ -65,7 +66,7 @@ from telcod.rows import (
 )
 from telcod.rules import Rules
 from telcod.tx import Tx
-from telcod.types import Answer, Channel, Language, Reply, Request, SecretNeeded, say
+from telcod.types import Answer, Channel, Language, Mo, Reply, Request, SecretNeeded, say
 from telcod.vault import Vault
 
 Result = Answer | SecretNeeded | TelcodError
@@ -86,6 +87,8 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 S = TypeVar("S", Sent, PartReceipt)
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 class BatchStats(NamedTuple):
@@ -136,6 +139,9 @@ class Batcher:
         self._receipts: dict[int, Settled] = {}
         self._early: dict[str, dict[str, str]] = {}
         self._settling: Sequence[Settled] = ()
+        self._twins: dict[bytes, list[Twin]] = {}
+        self.boot = 0
+        """Where several daemons share the books: the number of this one's start."""
 
     @property
     def commit_ms(self) -> int:
@@ -215,9 +221,17 @@ class Batcher:
         if turn is not None:
             self._seqs, self._heads, self._commit_ms = turn
         now_ms = max(self._clock.wall_ms(), self._commit_ms)
-        tx = Tx(store, self.rules, now_ms=now_ms, next_seqs=self._seqs, heads=self._heads)
+        tx = Tx(
+            store,
+            self.rules,
+            now_ms=now_ms,
+            next_seqs=self._seqs,
+            heads=self._heads,
+            owner=self.boot,
+        )
         try:
             self._prefetch(tx, requests)
+            self._find_twins(requests, now_ms)
             self._settle(tx, settled)
             if poison is None:
                 results = [self._carry_out(tx, request) for request in requests]
@@ -284,7 +298,38 @@ class Batcher:
         for table, names in named.items():
             tx.prefetch(table, names)
 
+    def _find_twins(self, requests: Sequence[Request], now_ms: int) -> None:
+        """Look for texts that the SMSC sends again, by another link than at first (SMPP-2)."""
+        self._twins = {}
+        if not self.boot:
+            return
+        asked = [request.mo.fingerprint for request in requests if request.mo is not None]
+        if asked:
+            since_ms = now_ms - int(DOUBT_S * SECOND_MS)
+            found = self.store.twins(asked, boot=self.boot, since_ms=since_ms)
+            self._twins = {fingerprint: list(twins) for fingerprint, twins in found.items()}
+
+    def _again_by_other_link(self, tx: Tx, mo: Mo) -> Result | None:
+        """The stored verdict of a text that another daemon took, and no second reply.
+
+        From now on it's a text of this link: each of several equal ones is matched once.
+        """
+        twins = self._twins.get(mo.fingerprint)
+        if not twins:
+            return None
+        sure = next((twin for twin in twins if twin.sure), None)
+        if sure is None:
+            return Overloaded("the same text came by another link just now; which one it is shows")
+        twins.remove(sure)
+        tx.put(MO, msgspec.structs.replace(sure.row, connection=mo.connection))
+        _log.info("text.redelivered", journal=sure.row.seq, by="another link")
+        return Answer(sure.row.verdict, seq=sure.row.seq)
+
     def _carry_out(self, tx: Tx, request: Request) -> Result:
+        if self._twins and request.mo is not None:
+            again = self._again_by_other_link(tx, request.mo)
+            if again is not None:
+                return again
         if request.key:
             done = tx.get(COMMAND, request.key)
             if done is not None:
@@ -559,6 +604,11 @@ def _quarantine(tx: Tx, request: Request, error: Exception) -> Reply:
     return say(QUARANTINED)
 
 
+def _unless_done(give: Callable[[T], None], done: asyncio.Future[Any], what: T) -> None:
+    if not done.done():
+        give(what)
+
+
 class _Item(NamedTuple):
     request: Request
     sink: Sink
@@ -585,6 +635,7 @@ class Engine:
         self._settle_timer: asyncio.TimerHandle | None = None
         self.failed: TelcodError | None = None
         self.full = False
+        self._errands: deque[Callable[[], None]] = deque()
         self.on_outbox: Callable[[Sequence[OutboxSms]], None] = lambda _: None
         self.on_pushes: Callable[[Sequence[OutboxPush]], None] = lambda _: None
         self.on_events: Callable[[], None] = lambda: None
@@ -595,6 +646,11 @@ class Engine:
     def waiting(self) -> int:
         """Requests that wait for their answer."""
         return self._waiting
+
+    @property
+    def boot(self) -> int:
+        """See `Batcher.boot`."""
+        return self._batcher.boot
 
     @property
     def vault(self) -> Vault:
@@ -679,6 +735,30 @@ class Engine:
         self._connections[row.id] = row
         self._wake_later()
 
+    async def between_batches(self, errand: Callable[[], R]) -> R:
+        """Run something on the writer's thread, between two batches, and give what it gives.
+
+        Raises:
+            Unavailable: The writer has stopped.
+            TelcodError: What the errand raised.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[R] = loop.create_future()
+
+        def run() -> None:
+            try:
+                found = errand()
+            except Exception as error:  # noqa: BLE001  # It's for who asked.
+                loop.call_soon_threadsafe(_unless_done, done.set_exception, done, error)
+            else:
+                loop.call_soon_threadsafe(_unless_done, done.set_result, done, found)
+
+        if self._stopping or self.failed is not None:
+            raise Unavailable("telcod is stopping")
+        self._errands.append(run)
+        self._queue.put(None)
+        return await done
+
     def replace_rules(self, rules: Rules) -> None:
         """Use other rules from the next batch on (SIGHUP)."""
         self._batcher.rules = rules
@@ -697,6 +777,8 @@ class Engine:
     def _write(self) -> None:
         while True:
             items = self._take()
+            while self._errands:
+                self._errands.popleft()()
             settled, connections = self._take_notes()
             if not items and not settled and not connections:
                 if self._stopping:

@@ -6,7 +6,6 @@ Part of the composition root, as `telcod.doors` is for USSD and MQTT.
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Final, Self
 
 from litestar.handlers import HTTPRouteHandler
@@ -19,7 +18,7 @@ from telcod.errors import NotStarted
 from telcod.mail import MailServer
 from telcod.selfcare.house import SelfCare
 from telcod.settings import Settings
-from telcod.storage.readers import SqliteReader
+from telcod.storage.readers import BooksReader
 from telcod.vault import Vault
 from telcod.web.limits import AllowList
 from telcod.web.ports import Backend
@@ -34,7 +33,7 @@ class Pages:
         guard: While the clock has jumped nothing happens by it.
         vault: Makes the tokens of forms, and the hashes of login codes.
         reader: Reads the books, once they are open.
-        books: Where they are: what staff look up is read beside the daemon's own work.
+        staff_reader: Reads them too: what staff look up is read beside the daemon's own work.
 
     Raises:
         NotStarted: The mail server's certificates can't be read.
@@ -46,8 +45,8 @@ class Pages:
         backend: Backend,
         guard: ClockGuard,
         vault: Vault,
-        reader: Callable[[], SqliteReader],
-        books: Path,
+        reader: Callable[[], BooksReader],
+        staff_reader: BooksReader,
     ) -> None:
         self._stack: Final = AsyncExitStack()
         self._epay: Final = Epay(
@@ -60,7 +59,7 @@ class Pages:
             mail=_mail(settings),
         )
         self._selfcare: Final = SelfCare(backend, vault)
-        self._staff_reader: Final = SqliteReader(books)
+        self._staff_reader: Final = staff_reader
         self._console: Final = Console(backend, vault, lambda: self._staff_reader)
 
     async def __aenter__(self) -> Self:

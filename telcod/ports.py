@@ -4,13 +4,16 @@ Locking is part of the port: between `begin` and `commit` nobody else writes, an
 stays true.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from telcod.rows import Row, Table
+from telcod.rows import MoRow, Row, Table
 from telcod.tx import Changes
 
 R = TypeVar("R", bound=Row)
+
+DOUBT_S: Final = 600.0
+"""For so long a text may be one that the SMSC sends again (SMPP-2)."""
 
 
 class Settled(NamedTuple):
@@ -55,6 +58,26 @@ class Turn(NamedTuple):
     next_seqs: dict[int, int]
     heads: dict[int, bytes]
     commit_ms: int
+
+
+class Twin(NamedTuple):
+    """A text in the journal of another daemon with the octets of one that comes now (SMPP-2).
+
+    `sure`: nobody can vouch that its answer was read, so this one is the same, sent again; else
+    that shows in a moment.
+    """
+
+    row: MoRow
+    sure: bool
+
+
+class Tended(NamedTuple):
+    """What a daemon has to do besides serving its own links: the single duties that it holds, and
+    the daemons that died and whose texts it sends, by the numbers of their starts.
+    """
+
+    duties: frozenset[str]
+    heir_of: frozenset[int]
 
 
 class Store(Protocol):
@@ -136,6 +159,21 @@ class Store(Protocol):
 
         Of a log, the oldest `most` rows are looked at.  Its newest row always stays: the next
         number is told by it, and no number is ever given twice.
+        """
+
+    def twins(
+        self, fingerprints: Sequence[bytes], *, boot: int, since_ms: int
+    ) -> Mapping[bytes, Sequence[Twin]]:
+        """Inside a transaction: texts since then, by links of other starts than `boot`, whose
+        answers are not known to have been read; oldest first.  Nothing where there are no others.
+        """
+
+    def tend(self, boot: int, duties: Collection[str]) -> Tended:
+        """Between two batches, about once a second: show that this daemon lives, and take on what
+        nobody else does.
+
+        What is held is lost with the connection to the store, or with the daemon: then another one
+        has it at its next `tend`.
         """
 
     def close(self) -> None:

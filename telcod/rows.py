@@ -282,7 +282,8 @@ class OutboxSms(Row, frozen=True):
     none).
 
     `receipt` asks the SMSC for a delivery receipt; only then its `message_id` is kept, to match it
-    (SMPP-4).
+    (SMPP-4).  `owner` is the daemon that sends it, where several share the books: the number of its
+    start; 0 where one daemon has them for itself.
     """
 
     seq: int
@@ -299,6 +300,7 @@ class OutboxSms(Row, frozen=True):
     link: str
     message_id: str
     receipt: int
+    owner: int = 0
 
 
 class Call(Row, frozen=True):

@@ -80,6 +80,7 @@ class Tx:
         next_seqs: The next free `seq` of each log table, by table index; advanced as rows are
             appended.
         heads: The hash of the last committed row of each chained log, by table index.
+        owner: See `OutboxSms`.
 
     `parts_delta` counts parts of long texts that came to wait, minus those that went.
     """
@@ -94,6 +95,7 @@ class Tx:
         "_seqs",
         "_undo",
         "now_ms",
+        "owner",
         "parts_delta",
         "rules",
     )
@@ -106,8 +108,10 @@ class Tx:
         now_ms: int,
         next_seqs: Mapping[int, int],
         heads: Mapping[int, bytes],
+        owner: int = 0,
     ) -> None:
         self.now_ms: Final = now_ms
+        self.owner: Final = owner
         self.rules: Final = rules
         self._loader = loader
         self._rows: list[dict[Any, Any]] = [{} for _ in TABLES]
@@ -280,6 +284,7 @@ class Tx:
                 "",
                 "",
                 int(receipt),
+                self.owner,
             )
         )
         self._seqs[index] = seq + 1

@@ -1,17 +1,24 @@
-"""`telcod db`: check, backup, restore, migrate (CLI-6)."""
+"""`telcod db`: check, backup, restore, migrate, copy (CLI-6)."""
 
 import contextlib
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
+from rich.table import Column, Table
 
 from telcod.cli.books import open_books
 from telcod.cli.edge import Context
 from telcod.cli.options import common
-from telcod.cli.show import when
+from telcod.cli.show import console, when
 from telcod.errors import EXIT_NOT_FINE, NotStarted
 from telcod.rulebook import load_rules
-from telcod.storage.snapshot import open_snapshot
+from telcod.settings import Settings
+from telcod.storage.snapshot import Snapshot, open_snapshot
+
+if TYPE_CHECKING:
+    from telcod.storage.postgres_snapshot import PostgresSnapshot
 
 
 @click.group("db")
@@ -28,7 +35,7 @@ def check(context: Context) -> None:
 
     settings = context.settings()
     tariffs = load_rules(settings).tariffs
-    with contextlib.closing(open_snapshot(_path(context))) as snapshot:
+    with contextlib.closing(_snapshot(settings)) as snapshot:
         found = [("file", complaint) for complaint in snapshot.complaints()]
         # Rows of a file that is not whole prove nothing.
         found = found or [
@@ -88,12 +95,77 @@ def migrate(context: Context) -> None:
     """Bring the database to the present schema; `telcod run` does it by itself."""
     from telcod.storage.sqlite import SqliteStore  # noqa: PLC0415
 
-    path = _path(context)
-    before = _schema(path) if path.exists() else 0
-    SqliteStore.open(path).close()
-    after = _schema(path)
+    settings = context.settings()
+    path = settings.sqlite_path_or_none()
+    if path is None:
+        before, after = _migrate_server(settings.store.url)
+    else:
+        before = _schema(path) if path.exists() else 0
+        SqliteStore.open(path).close()
+        after = _schema(path)
     same = before == after
     click.echo(f"Schema {after} already." if same else f"From schema {before} to {after}.")
+
+
+@group.command("copy")
+@click.argument("source")
+@click.argument("target")
+@common
+@click.pass_obj
+def copy(context: Context, source: str, target: str) -> None:
+    """Move the books from SOURCE to TARGET: sqlite:///path or postgresql://host/database.
+
+    No telcod may run on either, and TARGET must hold no books.  All rows go over at once, proved by
+    their number, their digests, the chains and every invariant before they stand.  SOURCE is only
+    read.
+    """
+    from telcod.storage.copy import NUL_PICTURE, copy_books  # noqa: PLC0415
+
+    settings = context.settings()
+    copied = copy_books(source, target, load_rules(settings).tariffs, folder=settings.folder)
+    table = Table("table", Column("rows", justify="right"), "digest", box=None, pad_edge=False)
+    for each in copied.tables:
+        if each.rows:
+            table.add_row(each.name, f"{each.rows:,}", each.digest)
+    console().print(table)
+    rows = sum(each.rows for each in copied.tables)
+    click.echo(f"{rows:,} rows; all accounts together hold {copied.posted_vnd} dong.")
+    for name, head in (("entries", copied.entry_head), ("audit", copied.audit_head)):
+        click.echo(f"The chain of {name} ends with {head or 'nothing yet'}.")
+    if copied.pictured:
+        click.echo(f"{copied.pictured} rows had a NUL in a text; {NUL_PICTURE} stands for it now.")
+    click.echo("The books are right, and stand at the target.  Set store.url to it.")
+    if settings.security.secret is None:
+        click.echo(
+            f"Carry along {_key_of(source)}, which is not in the books: "
+            "without it, parts of long texts that were waiting can't be read.",
+            err=True,
+        )
+
+
+def _key_of(source: str) -> str:
+    url = urlsplit(source)
+    return f"{url.path}.key" if url.scheme == "sqlite" else "the installation's key file"
+
+
+def _snapshot(settings: Settings) -> "Snapshot | PostgresSnapshot":
+    from telcod.storage.postgres_snapshot import open_postgres_snapshot  # noqa: PLC0415
+
+    path = settings.sqlite_path_or_none()
+    return open_postgres_snapshot(settings.store.url) if path is None else open_snapshot(path)
+
+
+def _migrate_server(url: str) -> tuple[int, int]:
+    from telcod.storage.postgres import PostgresStore  # noqa: PLC0415
+    from telcod.storage.postgres_snapshot import open_postgres_snapshot  # noqa: PLC0415
+
+    def schema() -> int:
+        with contextlib.closing(open_postgres_snapshot(url, empty=True)) as snapshot:
+            return snapshot.schema
+
+    before = schema()
+    PostgresStore.open(url).close()
+    return before, schema()
 
 
 def _schema(path: Path) -> int:

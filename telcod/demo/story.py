@@ -39,7 +39,7 @@ from telcod.rows import (
     Table,
     UssdSession,
 )
-from telcod.storage.readers import SqliteReader
+from telcod.storage.readers import BooksReader
 from telcod.types import Answer
 
 LINES_MAX: Final = 300
@@ -100,7 +100,7 @@ class Story:
         people: Whose accounts are shown.
     """
 
-    def __init__(self, reader: SqliteReader, people: tuple[Person, ...]) -> None:
+    def __init__(self, reader: BooksReader, people: tuple[Person, ...]) -> None:
         self._reader: Final = reader
         self._people: Final = people
         self._committed: Final = asyncio.Event()

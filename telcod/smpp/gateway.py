@@ -15,10 +15,11 @@ import structlog
 from telcod.clock import Clock
 from telcod.errors import ESME_RX_T_APPN, TelcodError
 from telcod.metrics import Metrics
+from telcod.ports import DOUBT_S
 from telcod.rows import MO, SMSC_CONNECTION, MoRow, SmscConnection
 from telcod.smpp.link import Link
 from telcod.smpp.pdu import DataSm, DeliverSm
-from telcod.smpp.redelivery import DOUBT_S, Redelivery
+from telcod.smpp.redelivery import Redelivery
 from telcod.smpp.sender import Reader, Sender
 from telcod.smpp.ussd_door import Aside, UssdDoor
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 BOOT_SHIFT: Final = 20
 TICK_S: Final = 1.0
+ESTATE_SLICE: Final = 1_000
 
 _log = structlog.get_logger("telcod.smpp.gateway")
 
@@ -76,6 +78,8 @@ class Gateway:
         self._bound: set[str] = set()
         self._safe_seq = 0  # The newest text in the journal that we know of, or an older one.
         self._wake_refill = asyncio.Event()
+        self._estates: dict[int, int] = {}  # By daemon that died: how far its texts were taken.
+        self._done_estates: set[int] = set()
         self.inbox: Inbox
         self.sender: Sender
         self.ussd: UssdDoor | None = None
@@ -88,7 +92,7 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             links = [group.create_task(link.run(), name=f"smpp {link.name}") for link in self.links]
             refill = group.create_task(self._refill(reader), name="smpp refill")
-            ticks = group.create_task(self._tick(), name="smpp tick")
+            ticks = group.create_task(self._tick(reader), name="smpp tick")
             if links:
                 await asyncio.wait(links)
             else:
@@ -245,10 +249,38 @@ class Gateway:
                 self._rows[number] = _replaced(row, confirmed_seq=seq)
                 self._notes.note_connection(self._rows[number])
 
-    async def _tick(self) -> None:
+    def inherit(self, owners: Iterable[int]) -> None:
+        """Send what these daemons, that died, have left; each is taken over once."""
+        for owner in owners:
+            if owner not in self._done_estates and owner not in self._estates:
+                _log.warning("outbox.taken_over", of=owner)
+                self._estates[owner] = 0
+
+    async def take_over(self, reader: Reader) -> None:
+        """Take texts of daemons that died, as far as there is room.
+
+        Raises:
+            TelcodError: The books can't be read now; call again later.
+        """
+        for owner, after in list(self._estates.items()):
+            if not self.sender.has_room:
+                return
+            rows = await reader.pending_sms_of(owner, after=after, most=ESTATE_SLICE)
+            self.sender.adopt(rows)
+            if len(rows) < ESTATE_SLICE:
+                del self._estates[owner]
+                self._done_estates.add(owner)
+            else:
+                self._estates[owner] = rows[-1].seq
+
+    async def _tick(self, reader: Reader) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             self.tick()
+            try:
+                await self.take_over(reader)
+            except TelcodError as error:
+                _log.warning("outbox.unreadable", reason=str(error))
 
     async def _refill(self, reader: Reader) -> None:
         while True:

@@ -13,7 +13,8 @@ Each message is a `Record`, in one of three situations:
   gets the stored verdict.
 
 A message that is pending for `PENDING_DOUBT_S` and comes again is a redelivery too, though its
-connection is up: the SMSC's own response timer ran out before our commit.
+connection is up: the SMSC's own response timer ran out before our commit.  It may have run out just
+before our response came: the copy that meets it on the way is one as well, within `STABLE_S`.
 
 Records in doubt are matched one for one: two identical texts that were both lost on the way back
 are two redeliveries. What is in doubt when the daemon dies is read back from the journal (`doubt`),
@@ -25,8 +26,9 @@ from typing import Any, Final
 
 import msgspec
 
+from telcod.ports import DOUBT_S
+
 STABLE_S: Final = 5.0
-DOUBT_S: Final = 600.0
 PENDING_DOUBT_S: Final = 5.0
 RECORDS_MAX: Final = 200_000
 
@@ -35,7 +37,8 @@ class Record(msgspec.Struct, gc=False, eq=False):
     """One received message: where it came in, since when, and its number in the journal once
     committed (0: not yet).
 
-    `followers` are redeliveries that came while it was pending; they are answered with it.
+    `followers` are redeliveries that came while it was pending; they are answered with it.  `slow`:
+    it was pending so long that a copy may be on its way.
     """
 
     fingerprint: bytes
@@ -44,6 +47,7 @@ class Record(msgspec.Struct, gc=False, eq=False):
     seq: int = 0
     answered: bool = False
     lost: bool = False
+    slow: bool = False
     followers: tuple[Any, ...] = ()
 
 
@@ -97,8 +101,10 @@ class Redelivery:
         for record in self._by_fingerprint.get(fingerprint, ()):
             age_s = now - record.at_s
             pending_long = not record.seq and not record.lost and age_s >= PENDING_DOUBT_S
-            if pending_long or (record.lost and age_s < DOUBT_S):
+            crossed = record.slow and record.answered and age_s < STABLE_S
+            if pending_long or crossed or (record.lost and age_s < DOUBT_S):
                 record.connection, record.at_s, record.lost = connection, now, False
+                record.slow = False
                 return record, True
         record = Record(fingerprint, connection, now)
         self._by_fingerprint.setdefault(fingerprint, []).append(record)
@@ -106,6 +112,8 @@ class Redelivery:
 
     def answered(self, record: Record, *, written: bool, now: float) -> None:
         """The response of a committed message was written, or could not be: then it's in doubt."""
+        if not record.answered:
+            record.slow = now - record.at_s >= PENDING_DOUBT_S
         if written and record.connection in self._up:
             record.at_s = now
             # A follower's answer may have been written where the first copy's could not be.

@@ -36,11 +36,30 @@ _GRAVITY: Final = (None, Next.SLOW_DOWN, Next.RETRY_LATER, Next.OTHER_LINK, Next
 _log = structlog.get_logger("telcod.smpp.sender")
 
 
+class OwnTexts:
+    """The texts of one of several daemons on the same books; a `Reader`."""
+
+    def __init__(self, reader: "Reader", owner: int) -> None:
+        self._reader: Final = reader
+        self._owner: Final = owner
+
+    async def pending_sms(self, *, after: int, most: int) -> list[OutboxSms]:
+        """See `Reader.pending_sms`."""
+        return await self._reader.pending_sms_of(self._owner, after=after, most=most)
+
+    async def pending_sms_of(self, owner: int, *, after: int, most: int) -> list[OutboxSms]:
+        """See `Reader.pending_sms_of`."""
+        return await self._reader.pending_sms_of(owner, after=after, most=most)
+
+
 class Reader(Protocol):
     """What the sender needs of the books to read."""
 
     def pending_sms(self, *, after: int, most: int) -> Awaitable[list[OutboxSms]]:
-        """See `Store.pending_sms`."""
+        """See `Store.pending_sms`; where several daemons share the books, this one's own."""
+
+    def pending_sms_of(self, owner: int, *, after: int, most: int) -> Awaitable[list[OutboxSms]]:
+        """The same of one daemon (`OutboxSms.owner`)."""
 
 
 class _Sending(msgspec.Struct, gc=False, eq=False):
@@ -161,6 +180,21 @@ class Sender:
                 if self._loaded_to >= self._newest:
                     self.behind = False
                     return
+
+    def adopt(self, rows: Sequence[OutboxSms]) -> None:
+        """Texts of a daemon that died: this one sends them now.
+
+        They may be older than what waits here; each is given once.
+        """
+        for row in rows:
+            self._in_memory += 1
+            self._put(_Sending(row))
+        self._pump({row.source for row in rows})
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may be adopted now."""
+        return self._in_memory < MEMORY_MAX // 2
 
     def on_ready(self, link: Link) -> None:
         """A link has room again: what waits for one of its short codes goes, the oldest first."""

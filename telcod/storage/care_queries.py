@@ -532,7 +532,7 @@ _AUDIT: Final = (
 _AUDIT_BY_SUBJECT: Final = _AUDIT.replace("(? = '' OR subject = ?)", "? <> '' AND subject = ?")
 
 _OPEN_CASES: Final = """
-    SELECT c.seq, c.kind, c.opened_at, c.detail, c.payment, COALESCE(p.msisdn, ''),
+    SELECT c.seq, c.kind, c.opened_at, c.detail, c.payment, COALESCE(CAST(p.msisdn AS TEXT), ''),
            COALESCE(p.amount_vnd, 0), COALESCE(p.state, '')
     FROM payment_case c LEFT JOIN payment p ON p.id = c.payment
     WHERE c.closed_at = 0 ORDER BY c.seq LIMIT ?

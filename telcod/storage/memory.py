@@ -5,14 +5,14 @@ It checks what the database's constraints check, so that a batch that SQLite wou
 here as well.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from telcod.billing.ledger import FIRST_HASH
 from telcod.errors import StoreRefused
-from telcod.ports import Sent, Settled
+from telcod.ports import Sent, Settled, Tended, Twin
 from telcod.rows import (
     ACCOUNT,
     AUDIT,
@@ -276,6 +276,20 @@ class MemoryStore:
             (row.msisdn, row.period_no)
             for row in sorted(due, key=lambda row: (row.next_at, row.msisdn))[:most]
         ]
+
+    def twins(
+        self,
+        fingerprints: Sequence[bytes],  # noqa: ARG002  # The port's.
+        *,
+        boot: int,  # noqa: ARG002
+        since_ms: int,  # noqa: ARG002
+    ) -> Mapping[bytes, Sequence[Twin]]:
+        """See `Store.twins`: there is one daemon, and it knows by itself."""
+        return {}
+
+    def tend(self, boot: int, duties: Collection[str]) -> Tended:  # noqa: ARG002  # The port's.
+        """See `Store.tend`: there is one daemon, and it does everything."""
+        return Tended(frozenset(duties), frozenset())
 
     def close(self) -> None:
         """See `Store.close`."""

@@ -52,6 +52,10 @@ PENDING_SMS: Final = f"""
     SELECT {", ".join(OUTBOX_SMS.columns)} FROM outbox_sms
     WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?
 """
+PENDING_SMS_OF: Final = f"""
+    SELECT {", ".join(OUTBOX_SMS.columns)} FROM outbox_sms
+    WHERE state = 0 AND seq > ? AND owner = ? ORDER BY seq LIMIT ?
+"""
 PENDING_PUSHES: Final = f"""
     SELECT {", ".join(OUTBOX_PUSH.columns)} FROM outbox_push
     WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?

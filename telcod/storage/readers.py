@@ -1,10 +1,12 @@
-"""Asynchronous readers of the books: aiosqlite on a read-only connection, beside the writer (DESIGN
-2).
+"""Asynchronous readers of the books, beside the writer: aiosqlite on a read-only connection
+(DESIGN 2).
 
-WAL lets them read the last commit while the writer writes.  They never write and never checkpoint.
-Each query is a short transaction of its own, so that no reader pins the log.
+They read the last commit while the writer writes; each query is a short transaction of its own, so
+that no reader pins the log.  They never write and never checkpoint.  PostgreSQL's reader is in
+`postgres_readers.py`; what is asked is the same for all, and written once, in `BooksReader`.
 """
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -16,7 +18,6 @@ from telcod.rows import (
     EVENTS_PUBLISHED,
     META,
     OUTBOX_EVENT,
-    OUTBOX_SMS,
     Meta,
     OutboxEvent,
     OutboxMail,
@@ -26,7 +27,7 @@ from telcod.rows import (
     Table,
 )
 from telcod.storage.memory import MemoryStore
-from telcod.storage.sqlite import (
+from telcod.storage.queries import (
     DUE_CALLS,
     DUE_PAYMENTS,
     DUE_SUBSCRIPTIONS,
@@ -34,38 +35,40 @@ from telcod.storage.sqlite import (
     EVENTS,
     PENDING_MAILS,
     PENDING_PUSHES,
-)
-
-_OUTBOX_COLUMNS: Final = ", ".join(OUTBOX_SMS.columns)
-_PENDING: Final = (
-    f"SELECT {_OUTBOX_COLUMNS} FROM outbox_sms WHERE state = 0 AND seq > ? ORDER BY seq LIMIT ?"
+    PENDING_SMS,
+    PENDING_SMS_OF,
 )
 
 
-class SqliteReader:
-    """One read-only connection; `async with` opens and closes it."""
+class BooksReader(ABC):
+    """What daemons and pages read of committed books; `async with` opens and closes it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path: Final = path
-        self._db: aiosqlite.Connection | None = None
+    @abstractmethod
+    async def __aenter__(self) -> Self: ...
 
-    async def __aenter__(self) -> Self:
-        self._db = await aiosqlite.connect(f"file:{self._path}?mode=ro", uri=True)
-        await self._db.execute("PRAGMA query_only = ON")
-        return self
-
+    @abstractmethod
     async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:
-        if self._db is not None:
-            await self._db.close()
+    ) -> None: ...
+
+    @abstractmethod
+    async def rows(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
+        """Run one query, of the SQL that all stores share; its values stand as `?`.
+
+        Raises:
+            Unavailable: The books can't be read now.
+        """
 
     async def pending_sms(self, *, after: int, most: int) -> list[OutboxSms]:
         """See `Store.pending_sms`."""
-        return [OutboxSms(*row) for row in await self.rows(_PENDING, (after, most))]
+        return [OutboxSms(*row) for row in await self.rows(PENDING_SMS, (after, most))]
+
+    async def pending_sms_of(self, owner: int, *, after: int, most: int) -> list[OutboxSms]:
+        """Outgoing texts still to be sent by one of several daemons (`OutboxSms.owner`)."""
+        return [OutboxSms(*row) for row in await self.rows(PENDING_SMS_OF, (after, owner, most))]
 
     async def pending_pushes(self, *, after: int, most: int) -> list[OutboxPush]:
         """See `Store.pending_pushes`."""
@@ -117,12 +120,30 @@ class SqliteReader:
         rows = await self.rows(sql, (key,))
         return table.row(*rows[0]) if rows else None
 
-    async def rows(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
-        """Run one query.
 
-        Raises:
-            Unavailable: The file can't be read now.
-        """
+class SqliteReader(BooksReader):
+    """One read-only connection."""
+
+    def __init__(self, path: Path) -> None:
+        self._path: Final = path
+        self._db: aiosqlite.Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        self._db = await aiosqlite.connect(f"file:{self._path}?mode=ro", uri=True)
+        await self._db.execute("PRAGMA query_only = ON")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._db is not None:
+            await self._db.close()
+
+    async def rows(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
+        """See `BooksReader.rows`."""
         if self._db is None:
             raise Unavailable("the books are not open for reading")
         try:
@@ -150,11 +171,11 @@ class MemoryReader:
         return self._store.pending_mails(now_ms=now_ms, most=most)
 
     async def events(self, *, after: int, most: int) -> list[OutboxEvent]:
-        """See `SqliteReader.events`."""
+        """See `BooksReader.events`."""
         return list(self._store.scan(OUTBOX_EVENT, after=after))[:most]
 
     async def published(self) -> int:
-        """See `SqliteReader.published`."""
+        """See `BooksReader.published`."""
         row = next(iter(self._store.load(META, (EVENTS_PUBLISHED,))), None)
         return int(row.value) if row is not None else 0
 

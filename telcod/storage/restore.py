@@ -19,8 +19,8 @@ from telcod.rows import META
 from telcod.storage.snapshot import back_up, open_snapshot
 from telcod.storage.sqlite import SqliteStore
 
-_BESIDE: Final = ("", "-wal", "-shm", "-journal")
-_MADE: Final = (*_BESIDE, ".lock")
+BESIDE: Final = ("", "-wal", "-shm", "-journal")
+_MADE: Final = (*BESIDE, ".lock")
 
 
 class RestoreRefused(TelcodError):
@@ -47,19 +47,19 @@ def restore_books(backup: Path, target: Path, tariffs: TariffBook) -> Restored:
         StoreFailed: The backup can't be read, or was written by a newer telcod.
         BackupRefused: The copy can't be written.
     """
-    with _locked(target):
+    with locked(target):
         return _restore(backup, target, tariffs)
 
 
 def _restore(backup: Path, target: Path, tariffs: TariffBook) -> Restored:
-    there = [path for path in _all(target, _BESIDE) if path.exists() or path.is_symlink()]
+    there = [path for path in beside(target, BESIDE) if path.exists() or path.is_symlink()]
     if there:
         raise RestoreRefused(f"{', '.join(map(str, there))}: there already")
     with contextlib.closing(open_snapshot(backup)) as snapshot:
         if not snapshot.schema:
             raise RestoreRefused(f"{backup} holds no books", what_to_do="Name another file.")
     part = target.with_name(f".{target.name}.restoring")
-    _remove(part)  # of a restore that was cut off; nobody else is at it
+    remove_part(part)  # of a restore that was cut off; nobody else is at it
     try:
         back_up(backup, part)
         SqliteStore.open(part).close()  # migrates it
@@ -67,13 +67,13 @@ def _restore(backup: Path, target: Path, tariffs: TariffBook) -> Restored:
         # Closed in order, the books are in one file; a link never takes the place of another.
         os.link(part, target)
     finally:
-        _remove(part)
-    _sync(target.parent)
+        remove_part(part)
+    sync_folder(target.parent)
     return Restored(target, commit_ms)
 
 
 @contextlib.contextmanager
-def _locked(target: Path) -> Generator[None, None, None]:
+def locked(target: Path) -> Generator[None, None, None]:
     """The lock that a daemon on these books would have."""
     path = target.with_name(f"{target.name}.lock")
     lock_fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -88,8 +88,9 @@ def _locked(target: Path) -> Generator[None, None, None]:
         os.close(lock_fd)
 
 
-def _remove(part: Path) -> None:
-    for path in _all(part, _MADE):
+def remove_part(part: Path) -> None:
+    """Remove what was made under another name, with all that lies beside it."""
+    for path in beside(part, _MADE):
         path.unlink(missing_ok=True)
 
 
@@ -105,11 +106,17 @@ def _proved(path: Path, tariffs: TariffBook) -> int:
     return int(facts.get(COMMIT_CLOCK, "0"))
 
 
-def _all(path: Path, endings: tuple[str, ...]) -> list[Path]:
+def beside(path: Path, endings: tuple[str, ...]) -> list[Path]:
+    """The files of a database: its own name with each of these endings."""
     return [path.with_name(path.name + ending) for ending in endings]
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable.
+
+    Raises:
+        StoreFailed: It can't be done.
+    """
     fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar, get_type_hints
@@ -18,7 +18,7 @@ import msgspec
 
 from telcod.billing.ledger import FIRST_HASH
 from telcod.errors import StoreFailed, StoreFull, StoreLocked, StoreRefused
-from telcod.ports import Sent, Settled
+from telcod.ports import Sent, Settled, Tended, Twin
 from telcod.rows import (
     AUDIT,
     ENTRY,
@@ -144,6 +144,20 @@ class SqliteStore:
             raise
         os.pwrite(lock_fd, f"{path.name} exists\n".encode(), 0)
         return cls(path, db, lock_fd)
+
+    def twins(
+        self,
+        fingerprints: Sequence[bytes],  # noqa: ARG002  # The port's.
+        *,
+        boot: int,  # noqa: ARG002
+        since_ms: int,  # noqa: ARG002
+    ) -> Mapping[bytes, Sequence[Twin]]:
+        """See `Store.twins`: there is one daemon, and it knows by itself."""
+        return {}
+
+    def tend(self, boot: int, duties: Collection[str]) -> Tended:  # noqa: ARG002  # The port's.
+        """See `Store.tend`: there is one daemon, and it does everything."""
+        return Tended(frozenset(duties), frozenset())
 
     def close(self) -> None:
         """Checkpoint (not after a `StoreFailed`), close the file, let the lock go."""
@@ -349,6 +363,11 @@ def migrate(db: sqlite3.Connection) -> list[str]:
         db.executescript(f"BEGIN IMMEDIATE;\n{sql}\nPRAGMA user_version = {number};\nCOMMIT;")
         applied.append(name)
     return applied
+
+
+def present_schema() -> int:
+    """The schema that this telcod brings a file to: how many migrations there are for it."""
+    return len(_migrations())
 
 
 def _migrations() -> list[tuple[str, str]]:

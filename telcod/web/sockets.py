@@ -11,16 +11,19 @@ from telcod.errors import NotStarted
 from telcod.settings import Settings
 
 BACKLOG: Final = 1_024
+SOCKET: Final = "telcod.sock"
 _PROBE_WAIT_S: Final = 1.0
 _PEER: Final = struct.Struct("3i")
 
 
-def control_socket_path(settings: Settings) -> Path | None:
-    """Where the command line finds the daemon; None if nothing says so and the store is no file."""
+def control_socket_path(settings: Settings) -> Path:
+    """Where the command line finds the daemon: as configured, or else beside the books, or, if they
+    are on a server, beside the configuration.
+    """
     if settings.http.control_socket:
         return settings.folder / settings.http.control_socket
     database = settings.sqlite_path_or_none()
-    return None if database is None else database.with_name(f"{database.name}.sock")
+    return database.with_name(f"{database.name}.sock") if database else settings.folder / SOCKET
 
 
 def tcp_socket(host: str, port: int) -> socket.socket:

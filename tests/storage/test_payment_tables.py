@@ -29,9 +29,11 @@ from telcod.rows import (
     Settlement,
 )
 from telcod.storage.memory import MemoryStore
+from telcod.storage.postgres import PostgresStore
 from telcod.storage.readers import MemoryReader, SqliteReader
 from telcod.storage.sqlite import SqliteStore
 from telcod.tx import Changes
+from tests.postgres import emptied_books
 
 A = 84903000001
 DAY = 20260302
@@ -45,9 +47,15 @@ MAIL = OutboxMail(1, 5, "payment", "a@example.com", "s", "b", 0, 0, 5, 0)
 replace = msgspec.structs.replace
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
 def store(request, tmp_path):
-    opened = MemoryStore() if request.param == "memory" else SqliteStore.open(tmp_path / "b.db")
+    match request.param:
+        case "memory":
+            opened = MemoryStore()
+        case "sqlite":
+            opened = SqliteStore.open(tmp_path / "b.db")
+        case _:
+            opened = PostgresStore.open(emptied_books())
     yield opened
     opened.close()
 

@@ -1,0 +1,108 @@
+"""What only one of several daemons on the same books may do (docs/scale.md).
+
+Renewals, supervision, day close, what the card gateway is asked, e-mails, USSD pushes and the
+broker are one duty.  Who holds it does them; when it is lost they are stopped, and whoever has it
+then goes on from the books.  A daemon that has its books for itself holds it always.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+import structlog
+
+from telcod.engine import Engine
+from telcod.errors import TelcodError
+from telcod.ports import Store
+from telcod.smpp.gateway import Gateway
+
+CLOCK: Final = "clock"
+TEND_S: Final = 1.0
+
+_log = structlog.get_logger("telcod.duties")
+
+
+class Duty:
+    """The duty of one daemon.
+
+    Args:
+        held: Whether it is held from the beginning, which it is without others.
+    """
+
+    def __init__(self, *, held: bool) -> None:
+        self._on: Final = asyncio.Event()
+        self._off: Final = asyncio.Event()
+        (self._on if held else self._off).set()
+
+    @property
+    def held(self) -> bool:
+        """Whether it is held now."""
+        return self._on.is_set()
+
+    def set(self, *, held: bool) -> None:
+        """It was taken on, or lost."""
+        if held == self.held:
+            return
+        _log.info("duty.taken" if held else "duty.lost")
+        first, then = (self._off, self._on) if held else (self._on, self._off)
+        first.clear()
+        then.set()
+
+    async def keep(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` while the duty is held: begun anew each time, cancelled when it is lost.
+
+        Returns when the work ends by itself.
+        """
+
+        async def doing() -> None:
+            await work()
+
+        while True:
+            await self._on.wait()
+            async with asyncio.TaskGroup() as group:
+                working = group.create_task(doing())
+                lost = group.create_task(self._off.wait())
+                await asyncio.wait((working, lost), return_when=asyncio.FIRST_COMPLETED)
+                ended = working.done()
+                working.cancel()
+                lost.cancel()
+            if ended:
+                return
+
+
+class Tending:
+    """Shows once a second that this daemon lives, and takes on what nobody else does.
+
+    Args:
+        engine: On whose thread the store is asked.
+        store: The books, shared with others.
+        boot: The number of this daemon's start.
+        duty: Set as the store says.
+        gateway: Told whose texts it has to send besides its own.
+    """
+
+    def __init__(
+        self, engine: Engine, store: Store, boot: int, duty: Duty, gateway: Gateway
+    ) -> None:
+        self._engine: Final = engine
+        self._tend: Final = partial(store.tend, boot, (CLOCK,))
+        self._duty: Final = duty
+        self._gateway: Final = gateway
+
+    async def run(self) -> None:
+        """Tend for ever; cancel to stop."""
+        while True:
+            await self.tick()
+            await asyncio.sleep(TEND_S)
+
+    async def tick(self) -> None:
+        """Once; what can't be shown to the store is not held."""
+        try:
+            tended = await self._engine.between_batches(self._tend)
+        except TelcodError as error:
+            _log.warning("duty.unknown", reason=error.sentence())
+            self._duty.set(held=False)
+            return
+        self._duty.set(held=CLOCK in tended.duties)
+        self._gateway.inherit(tended.heir_of)

@@ -1,0 +1,2 @@
+CREATE TRIGGER clearing_append_only BEFORE UPDATE OR DELETE ON clearing FOR EACH ROW EXECUTE FUNCTION append_only();
+CREATE TRIGGER clearing_not_emptied BEFORE TRUNCATE ON clearing FOR EACH STATEMENT EXECUTE FUNCTION append_only();
