@@ -9,8 +9,15 @@ from typing import Final
 from handlers.common import SHORT_CODE_EPAYMENT, tell, write_audit
 from telcod.billing.accounts import debt_account
 from telcod.billing.lists import on_net
-from telcod.billing.lookup import Checked, decide_try, is_locked
-from telcod.rows import ACCOUNT, LOOKUP_TRIES, SUBSCRIBER, SUBSCRIBER_DETAIL, LookupTries
+from telcod.billing.lookup import Checked, decide_try, is_locked, judged_by
+from telcod.rows import (
+    ACCOUNT,
+    LOOKUP_TRIES,
+    PAYMENT_PASSWORD,
+    SUBSCRIBER,
+    SUBSCRIBER_DETAIL,
+    LookupTries,
+)
 from telcod.tx import Tx
 from telcod.types import Reply, Request
 
@@ -21,12 +28,17 @@ def try_password(request: Request, tx: Tx) -> Reply:
     """A number and a password were given.
 
     `sender` is the number (0: it was none), `body` the verdict of the hash: `right`, `wrong`, or
-    `none` when there is none to compare with.
+    `none` when there is none to compare with; and `judged_by`, which hash that was.
     """
-    verdict = Checked(str((request.body or {}).get("verdict", "")))
+    body = request.body or {}
+    verdict = Checked(str(body.get("verdict", "")))
     subscriber = tx.get(SUBSCRIBER, request.sender)
     if subscriber is None or not on_net(subscriber):
         return Reply(REFUSED)
+    kept = tx.get(PAYMENT_PASSWORD, subscriber.msisdn)
+    now = judged_by(kept.hash if kept else "")
+    if body.get("judged_by", now) != now:
+        verdict = Checked.NONE  # Of a password that is the subscriber's no longer.
     before = tx.get(LOOKUP_TRIES, subscriber.msisdn)
     limits = tx.rules.limits.lookup
     tried = decide_try(subscriber.msisdn, verdict, before, tx.now_ms, limits)

@@ -6,6 +6,7 @@ gets an apostrophe before it.
 """
 
 import csv
+import re
 from collections.abc import Sequence
 from html import escape
 from io import StringIO
@@ -33,7 +34,16 @@ WHAT: Final = {
     "bill": "Thanh toán cước dịch vụ thông tin di động",
     "topup": "Nạp tiền tài khoản thuê bao trả trước",
 }
+_CONTROLS: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+
+
+def as_cell(value: str | int) -> str | int:
+    """What stands in a cell of a CSV file: other people's words are never a formula, nor a row."""
+    if not isinstance(value, str):
+        return value
+    line = _CONTROLS.sub(" ", value)
+    return f"'{line}" if value.startswith(_FORMULA) or line.lstrip().startswith(_FORMULA) else line
 
 
 def net_vnd(amount_vnd: int, vat_percent: int) -> int:
@@ -56,7 +66,7 @@ def as_csv(invoices: Sequence[Invoice], *, vat_percent: int = VAT_PERCENT) -> st
         words = (national(Msisdn(one.msisdn)), one.name, one.address, one.email, one.purpose)
         amounts = (one.amount_vnd, net, one.amount_vnd - net)
         writer.writerow(
-            (one.payment, *(_cell(word) for word in words), local_time(one.at), *amounts)
+            (as_cell(one.payment), *(as_cell(word) for word in words), local_time(one.at), *amounts)
         )
     return "\ufeff" + out.getvalue()
 
@@ -137,7 +147,3 @@ def _page(one: Invoice, vat_percent: int) -> str:
 
 def _dots(amount_vnd: int) -> str:
     return f"{amount_vnd:,}".replace(",", ".")
-
-
-def _cell(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -3,10 +3,15 @@
 Redaction is a processor of the one pipe that every line takes, ours and those of the libraries
 that use `logging` (uvicorn, Litestar), so that no caller has to think of it.  What it does:
 
-- a value under a key of `SECRET_KEYS` becomes `***`, whatever it is, at any depth;
+- a value under a key of `SECRET_KEYS`, or one that ends as `SECRET_ENDINGS`, becomes `***`,
+  whatever it is, at any depth;
 - a subscriber's number is masked wherever it stands: under any key, inside any string;
+- so are our bearer tokens and signing secrets, which are known by how they begin;
+- so is the number of a payment card, which nobody should type here, but somebody will;
 - bytes are told by their length only, because a PDU holds texts and passwords;
-- tracebacks are rendered without the values of local variables.
+- tracebacks are rendered without the values of local variables;
+- what no screen should obey (line ends, escape sequences, marks that turn the writing direction) is
+  shown as its code, so that nobody writes a line of his own into the log.
 
 Event names are `subject.past_participle`; values go into keys, never into the event's name.
 """
@@ -63,10 +68,20 @@ SECRET_KEYS: Final = frozenset(
     }
 )
 
+SECRET_ENDINGS: Final = ("password", "secret", "secrets", "_token", "_tokens")
+"""`outbind_password`, `gateway_secret`: settings of tomorrow have such names, too."""
+
 # A number in any form that stands alone: 84 and nine digits (with + or 00 before), or 0 and nine.
 _NUMBER: Final = re.compile(r"(?<![0-9])((?:00)?84[0-9]{2}|0[0-9]{2,3})[0-9]{3}([0-9]{4})(?![0-9])")
 _NUMBER_DIGITS_MIN: Final = 10
 _DIGITS: Final = re.compile(r"[0-9]{10}")  # cheaper to look for; most texts have no such thing
+# Somebody will paste one into the wrong field, or into the path of an address.
+_TOKEN: Final = re.compile(r"(telcod_)[A-Za-z0-9_-]{24,}|(whsec_)[A-Za-z0-9+/=]{24,}")
+# A card's number: 13 to 19 digits, as a rule in groups.  What is one is told by its check digit.
+_CARD: Final = re.compile(r"(?<![0-9])(?:9704|[3-6][0-9])(?:[ -]?[0-9]){11,17}(?![0-9])")
+_CARD_BEGINS: Final = re.compile(r"[3-69][0-9]{3}")  # cheaper to look for, as above
+_CARD_CHARS_MIN: Final = 13
+_CARD_LEAST: Final = 10**13
 _NUMBER_LEAST: Final = 84_000_000_000
 _NUMBER_MOST: Final = 84_999_999_999
 
@@ -116,7 +131,10 @@ def pipe(*, form: Format, clock: Clock, colours: bool = False) -> list[Processor
     render: list[Processor] = (
         [_json]
         if form == "json"
-        else [structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain_traceback)]
+        else [
+            _tamed,
+            structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain_traceback),
+        ]
     )
     return [
         structlog.contextvars.merge_contextvars,
@@ -131,14 +149,30 @@ def pipe(*, form: Format, clock: Clock, colours: bool = False) -> list[Processor
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Mask numbers, hide secrets and texts; see the top of this file."""
-    return {key: HIDDEN if key in SECRET_KEYS else _redacted(value) for key, value in event.items()}
+    return {key: HIDDEN if _is_secret(key) else _redacted(value) for key, value in event.items()}
 
 
 def masked(text: str) -> str:
-    """A text with every subscriber's number in it masked: `8490***4567`."""
-    if len(text) < _NUMBER_DIGITS_MIN or not _DIGITS.search(text):
+    """A text with every number of a subscriber or a card in it masked: `8490***4567`."""
+    if len(text) < _NUMBER_DIGITS_MIN:
         return text
-    return _NUMBER.sub(r"\1***\2", text)
+    if "telcod_" in text or "whsec_" in text:
+        text = _TOKEN.sub(r"\1\2***", text)
+    if len(text) >= _CARD_CHARS_MIN and _CARD_BEGINS.search(text):
+        text = _CARD.sub(_masked_card, text)
+    return _NUMBER.sub(r"\1***\2", text) if _DIGITS.search(text) else text
+
+
+@lru_cache(maxsize=1_024)
+def _is_secret(key: object) -> bool:
+    return key in SECRET_KEYS or (isinstance(key, str) and key.endswith(SECRET_ENDINGS))
+
+
+def _masked_card(found: re.Match[str]) -> str:
+    digits = [int(char) for char in found[0] if char.isdigit()]
+    odd, even = digits[-1::-2], digits[-2::-2]
+    check = sum(odd) + sum(sum(divmod(2 * digit, 10)) for digit in even)
+    return found[0] if check % 10 else f"***{''.join(map(str, digits[-4:]))}"
 
 
 def _redacted(value: object, depth: int = 0) -> object:
@@ -147,7 +181,12 @@ def _redacted(value: object, depth: int = 0) -> object:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
-        return masked(str(value)) if _NUMBER_LEAST <= value <= _NUMBER_MOST else value
+        if _NUMBER_LEAST <= value <= _NUMBER_MOST:
+            return masked(str(value))
+        if value < _CARD_LEAST:
+            return value
+        shown = masked(str(value))
+        return shown if "*" in shown else value
     if isinstance(value, float):
         return value
     if isinstance(value, bytes | bytearray | memoryview):
@@ -156,7 +195,7 @@ def _redacted(value: object, depth: int = 0) -> object:
         return "..."
     if isinstance(value, Mapping):
         return {
-            masked(str(key)): HIDDEN if key in SECRET_KEYS else _redacted(item, depth + 1)
+            masked(str(key)): HIDDEN if _is_secret(key) else _redacted(item, depth + 1)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple | set | frozenset):
@@ -190,9 +229,32 @@ def _json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     first = {key: event.pop(key, "") for key in ("timestamp", "level", "event")}
     line = {**first, **event}
     try:
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        text = msgspec.json.encode(line, enc_hook=str).decode()
     except UnicodeEncodeError:  # half a surrogate pair, which a peer may well send
         return json.dumps(line, default=str)
+    # What JSON lets stand though it is no letter: a screen may obey it.
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+
+
+def _tamed(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Before people see it: each text in one line, of characters that can be seen."""
+    return {
+        key: _visible(value, kept="\n") if key == "exception" else _visible(value)
+        for key, value in event.items()
+    }
+
+
+def _visible(value: object, kept: str = "") -> object:
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    shown = (
+        char if char.isprintable() or char in kept else char.encode("unicode_escape").decode()
+        for char in value
+    )
+    # A traceback's lines are set in, so that none of them looks like a line of the log.
+    return "".join(f"{char}  " if char == "\n" else char for char in shown)
 
 
 class _Line:

@@ -18,7 +18,7 @@ from telcod.billing.accounts import REVENUE_PACKAGE, REVENUE_SMS, REVENUE_VOICE
 from telcod.clock import Clock, ClockGuard
 from telcod.days import MINUTE_MS
 from telcod.engine import Engine
-from telcod.errors import Overloaded, Refusal, TelcodError
+from telcod.errors import Overloaded, Refusal, StoreFailed, TelcodError
 from telcod.metrics import METRICS, Metrics
 from telcod.mqtt.client import Mqtt
 from telcod.rules import Rules
@@ -31,6 +31,8 @@ from telcod.web.staff_requests import Refused
 
 TICK_S: Final = 1.0
 BOOKS_EVERY_TICKS: Final = 5
+LOG_BYTES_LOUD: Final = 256 * 1024 * 1024
+"""The books' log is emptied at 16 MB and cut to 64 MB: a longer one is kept by a reader (F11)."""
 SESSION_ALIVE_MS: Final = 3 * MINUTE_MS
 SESSION_BEGAN_MS: Final = 15 * MINUTE_MS
 _EARNED: Final = {"package": REVENUE_PACKAGE, "voice": REVENUE_VOICE, "sms": REVENUE_SMS}
@@ -39,7 +41,7 @@ _EARNED: Final = {"package": REVENUE_PACKAGE, "voice": REVENUE_VOICE, "sms": REV
 _WAITING: Final = """
     SELECT
         (SELECT COUNT(*) FROM outbox_sms WHERE state = 0),
-        (SELECT MIN(at) FROM (SELECT at FROM outbox_sms WHERE state = 0 ORDER BY seq LIMIT 1)),
+        (SELECT at FROM outbox_sms WHERE state = 0 ORDER BY seq LIMIT 1),
         (SELECT COUNT(*) FROM outbox_push WHERE state = 0),
         (SELECT COUNT(*) FROM outbox_mail WHERE state = 0),
         (SELECT COUNT(*) FROM call WHERE due_at > 0),
@@ -99,7 +101,7 @@ class Whole(Protocol):
     @property
     def reader(self) -> BookReader: ...
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path | None: ...
     @property
     def web(self) -> Listener: ...
     @property
@@ -117,6 +119,8 @@ class Ops:
         self._started_s: Final = whole.clock.monotonic_s()
         self._started_ms: Final = whole.clock.wall_ms()
         self._reconnects: dict[str, int] = {}
+        self._books: tuple[int, int] | None = None  # Device and inode of the file that is open.
+        self._log_grows = False
         self._tracer: Final = Tracer(
             whole.clock.wall_ms, lambda: whole.rules.dispatcher.secret_codes
         )
@@ -150,7 +154,9 @@ class Ops:
             broker=await self._broker(),
             waiting=waiting,
             books_bytes=books_bytes(whole.path),
-            disk_free_bytes=shutil.disk_usage(whole.path.parent).free,
+            disk_free_bytes=disk_free_bytes(whole.path),
+            log_bytes=log_bytes(whole.path),
+            log_grows=log_bytes(whole.path) > LOG_BYTES_LOUD,
         )
 
     async def pulse(self) -> Pulse:
@@ -231,10 +237,44 @@ class Ops:
         metrics.queue_requests.set(whole.engine.waiting)
         metrics.clock_jumped.set(int(whole.guard.jumped))
         metrics.ready.set(int(not whole.ready_lacks()))
+        self._see_that_the_books_are_there()
         for link in whole.gateway.links:
             count = link.counters.reconnects
             metrics.link(link.name).reconnects.inc(count - self._reconnects.get(link.name, 0))
             self._reconnects[link.name] = count
+
+    def _see_that_the_books_are_there(self) -> None:
+        """Stop when the database was removed or replaced: what is committed would go nowhere (F6).
+
+        The system keeps the file that is open, and every commit to it succeeds; with the process it
+        would be gone, and all that was acknowledged meanwhile.
+        """
+        engine, path = self._whole.engine, self._whole.path
+        if path is None:
+            return
+        found = _identity(path)
+        if self._books is None:
+            self._books = found
+        elif found != self._books and engine.failed is None:
+            what = "was replaced by another file" if found else "was removed"
+            engine.failed = StoreFailed(
+                f"{path} {what} while telcod had it open",
+                what_to_do="Restore the newest backup, or put the file back, and start telcod.",
+            )
+            engine.on_failed(engine.failed)
+
+    def _listen_to_the_log(self, size_bytes: int) -> None:
+        """Say once that the books' log grows, and once that it does no more."""
+        grows = size_bytes > LOG_BYTES_LOUD
+        if grows and not self._log_grows:
+            _log.error(
+                "log.grows",
+                log_bytes=size_bytes,
+                what_to_do="end who reads the books in one long transaction: lsof on the database",
+            )
+        elif self._log_grows and not grows:
+            _log.info("log.emptied", log_bytes=size_bytes)
+        self._log_grows = grows
 
     async def look_at_books(self) -> None:
         """Set the gauges that ask the books or the disk.
@@ -255,7 +295,9 @@ class Ops:
         for service, posted in (await self._earned()).items():
             metrics.earned_vnd[service].set(posted)
         metrics.books_bytes.set(books_bytes(whole.path))
-        metrics.disk_free_bytes.set(shutil.disk_usage(whole.path.parent).free)
+        metrics.log_bytes.set(log_bytes(whole.path))
+        self._listen_to_the_log(log_bytes(whole.path))
+        metrics.disk_free_bytes.set(disk_free_bytes(whole.path))
         broker = await self._broker()
         if broker is not None:
             gauges = metrics.broker(broker.address)
@@ -282,15 +324,37 @@ class Ops:
         return BrokerStatus(mqtt.where, mqtt.connected, mqtt.last_error, behind)
 
 
-def books_bytes(path: Path) -> int:
-    """The size of the database and of the log beside it, in bytes."""
-    found = 0
-    for each in (path, path.with_name(f"{path.name}-wal")):
-        try:
-            found += each.stat().st_size
-        except FileNotFoundError:
-            continue
-    return found
+def books_bytes(path: Path | None) -> int:
+    """The size of the database and of the log beside it, in bytes; 0 if they are on a server."""
+    return _size(path) + log_bytes(path)
+
+
+def log_bytes(path: Path | None) -> int:
+    """The size of the log beside the database, in bytes; 0 if it is on a server."""
+    return _size(path.with_name(f"{path.name}-wal")) if path is not None else 0
+
+
+def disk_free_bytes(path: Path | None) -> int:
+    """The room left where the books are, or, if they are on a server, where telcod runs."""
+    return shutil.disk_usage(path.parent if path is not None else ".").free
+
+
+def _size(path: Path | None) -> int:
+    if path is None:
+        return 0
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file a name means; None if none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _address(listener: Listener) -> str:

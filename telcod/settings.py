@@ -540,9 +540,10 @@ def _check_urls(data: Mapping[str, Any], reading: _Reading) -> None:
 def _split(text: str, schemes: Sequence[str], key: _Key, reading: _Reading) -> SplitResult | None:
     try:
         url = urlsplit(text)
-        _ = url.port  # parsed when asked for
-    except ValueError as error:
-        reading.complain(key, f"is no address: {error}")
+        if url.scheme != "postgresql":  # Of which there may be several, each with its host.
+            _ = url.port  # parsed when asked for
+    except ValueError:  # What it says repeats a piece of the address, perhaps of a password.
+        reading.complain(key, "is no address: a host, and a port of 0 to 65535")
         return None
     if url.scheme in schemes:
         return url

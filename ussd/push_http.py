@@ -6,6 +6,7 @@ shows the screen answers 2xx; what the phone's owner then types comes as the fir
 knows it.
 """
 
+import asyncio
 from typing import Final, Self
 
 import httpx
@@ -13,6 +14,8 @@ import httpx
 from ussd.push import Push, PushFailed
 
 WAIT_S: Final = 5.0
+BODY_BYTES_MAX: Final = 4 * 1024
+"""An answer's body says nothing to us: so much is read to keep the connection, more is cut."""
 
 # A gateway says these of the moment, not of the push.
 _FOR_NOW: Final = frozenset({408, 425, 429})
@@ -57,7 +60,14 @@ class HttpPushGateway:
             "expires_in_s": push.expires_in_s,
         }
         try:
-            answer = await self._client.post(self._url, json=body)
+            # Whatever it says besides, and however slowly, is not waited for.
+            async with (
+                asyncio.timeout(WAIT_S),
+                self._client.stream("POST", self._url, json=body) as answer,
+            ):
+                await _read(answer)
+        except TimeoutError as error:
+            raise PushFailed("the gateway does not answer in time", retry=True) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = f"the gateway can't be reached: {type(error).__name__}"
             retry = not isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL)
@@ -66,3 +76,13 @@ class HttpPushGateway:
             return
         retry = not answer.is_client_error or answer.status_code in _FOR_NOW
         raise PushFailed(f"the gateway answered {answer.status_code}", retry=retry)
+
+
+async def _read(answer: httpx.Response) -> None:
+    if "content-encoding" in answer.headers:
+        return  # A little of it may unpack to more than we have room for.
+    read = 0
+    async for chunk in answer.aiter_bytes():
+        read += len(chunk)
+        if read > BODY_BYTES_MAX:
+            return

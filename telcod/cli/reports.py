@@ -14,9 +14,9 @@ from telcod.billing.ledger import AMOUNT_VND_MAX
 from telcod.cli.desk import open_desk
 from telcod.cli.edge import Context
 from telcod.cli.options import common
-from telcod.cli.show import console, money
+from telcod.cli.show import as_typed, console, money
 from telcod.errors import EXIT_NOT_FINE
-from telcod.invoices import as_csv, as_pages
+from telcod.invoices import as_cell, as_csv, as_pages
 from telcod.reports import REPORTS, Report, ReportTable
 from telcod.web.report_routes import day_of
 from telcod.web.staff_requests import Refused
@@ -175,7 +175,7 @@ def report_csv(made: Report) -> str:
         if at:
             out.write("\n")
         writer.writerow(table.columns)
-        writer.writerows(table.rows)
+        writer.writerows([as_cell(value) for value in row] for row in table.rows)
     return out.getvalue()
 
 
@@ -196,7 +196,8 @@ def _shown(table: ReportTable) -> Table:
         title = column.removesuffix(_VND).replace("_", " ")
         shown.add_column(title, footer, justify="right" if number else "left")
     for row in table.rows:
-        shown.add_row(*(_cell(*pair) for pair in zip(table.columns, row, strict=True)))
+        cells = (_cell(*pair) for pair in zip(table.columns, row, strict=True))
+        shown.add_row(*(as_typed(cell) for cell in cells))
     return shown
 
 
@@ -209,7 +210,8 @@ def _show_differences(differences: list[Mapping[str, Any]], count: int) -> None:
     for one in differences[:SHOWN_MAX]:
         line = str(one["line"]) if one["line"] > 0 else "-"
         amounts = (money(one["amount_vnd"]), money(one["ours_vnd"]))
-        table.add_row(line, one["payment"], one["verdict"], *amounts, one["cashier"])
+        payment, cashier = as_typed(one["payment"]), as_typed(one["cashier"])
+        table.add_row(line, payment, one["verdict"], *amounts, cashier)
     console().print(table)
     if count > min(len(differences), SHOWN_MAX):
         click.echo(f"{count - min(len(differences), SHOWN_MAX)} more; each has a case.")

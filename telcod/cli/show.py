@@ -18,6 +18,15 @@ def console(*, err: bool = False) -> Console:
     return Console(stderr=err, highlight=False, soft_wrap=True)
 
 
+def as_typed(text: str) -> Text:
+    """What other people wrote, on a terminal: no markup of ours, and nothing that it obeys."""
+    return Text(
+        "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+        )
+    )
+
+
 def when(at_ms: int) -> str:
     """A moment in Viet Nam time; a dash for none."""
     return local_time(at_ms) if at_ms else "-"
@@ -32,8 +41,7 @@ def subscriber_table(data: Data) -> Table:
     """One subscriber, field by field."""
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in _fields(data):
-        # What customers are called is no markup of ours.
-        table.add_row(Text(name), Text(value))
+        table.add_row(Text(name), as_typed(value))
     return table
 
 

@@ -47,6 +47,11 @@ def complaints(status: Status) -> list[str]:
             f"the clock jumped {seconds} s {way}: what happens by the clock waits until a person "
             "has looked at it and said `telcod confirm-clock`"
         )
+    if status.log_grows:
+        found.append(
+            f"the log of the books has grown to {volume(status.log_bytes)}: somebody reads them in "
+            "one transaction all the time; `lsof` on the database says who"
+        )
     if status.broker is not None and not status.broker.connected:
         found.append(f"the broker {status.broker.address} is not there")
     return found

@@ -64,6 +64,7 @@ LOGINS_PER_MIN: Final = 10
 FIELDS_MAX: Final = 20
 TOKEN_CHARS_MAX: Final = 200
 TEXT_SHOWN_MAX: Final = 1_200
+CURSOR_CHARS_MAX: Final = 16
 _MINUTE_S: Final = 60
 
 
@@ -558,7 +559,9 @@ def _new_key() -> str:
 
 
 def _cursor(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text[:20]) > NOW_MS_MAX:
+    # Python refuses to read thousands of digits; sixteen are as many as a place can have.
+    is_place = text.isascii() and text.isdigit() and len(text) <= CURSOR_CHARS_MAX
+    if not is_place or int(text) > NOW_MS_MAX:
         raise Refused(Refusal.MALFORMED, "is no place in the list", field="before")
     return int(text)
 

@@ -26,7 +26,7 @@ from telcod.epay.gateway import (
     Result,
     Said,
 )
-from telcod.errors import TelcodError
+from telcod.errors import Overloaded, TelcodError
 from telcod.rows import PaymentState
 from telcod.types import Answer, Channel, Request
 
@@ -34,6 +34,9 @@ TICK_S: Final = 1.0
 DUE_SLICE: Final = 200
 GATEWAY_AT_ONCE: Final = 16
 """Questions to the gateway under way together; the rest waits in the books."""
+OPENING_MAX: Final = 48
+"""Payments whose page is being asked for; with those above, what the gateway's port carries at
+once.  Who comes beyond them would wait behind all of them, so he is told to try again."""
 JOBS_MAX: Final = 10_000
 """Questions that wait for the gateway in memory; more payments are hardly ever in doubt at once."""
 STILL_DUE_MS: Final = 5 * SECOND_MS
@@ -143,6 +146,7 @@ class Cashier:
         self._told: Final = asyncio.Event()
         self._slots: Final = asyncio.Semaphore(GATEWAY_AT_ONCE)
         self._jobs: Final[set[str]] = set()
+        self._opening = 0
         self._aside: Final[dict[str, int]] = {}  # by id: until when, wall milliseconds
 
     # -- by the clock
@@ -174,7 +178,7 @@ class Cashier:
         self._told.clear()
 
     async def _look_or_none(self) -> list[_Job]:
-        if self._guard.jumped:
+        if self._guard.doubts(self._clock):
             return []
         try:
             return await self._look()
@@ -284,8 +288,18 @@ class Cashier:
         Raises:
             PaymentRefused: The rules refuse it; nothing left this house.
             KeyReused: The key was used for another payment.
+            Overloaded: Too many wait for the gateway already; nothing was done.
             TelcodError: Nothing was done; or it is taken on and the same may be sent again.
         """
+        if self._opening >= OPENING_MAX:
+            raise Overloaded("too many payments wait for the card gateway")
+        self._opening += 1
+        try:
+            return await self._open(new)
+        finally:
+            self._opening -= 1
+
+    async def _open(self, new: NewPayment) -> PaymentView:
         payment_id = payment_id_of(new.platform, new.key)
         answer = await self._submit(_create(payment_id, new))
         if answer.outcome != "payment.created":

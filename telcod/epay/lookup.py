@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from telcod.billing.lookup import Checked
+from telcod.billing.lookup import Checked, judged_by
 from telcod.errors import Overloaded
 from telcod.msisdn import Msisdn, NumberError
 from telcod.passwords import LANES, MEMORY_KIB, PASSES
@@ -95,7 +95,7 @@ class LookUps:
             sender=msisdn,
             channel=Channel.WEB,
             actor=actor,
-            body={"verdict": verdict.value},
+            body={"verdict": verdict.value, "judged_by": judged_by(kept)},
         )
         answer = await backend.submit(request)
         return dict(answer.data or {}) if answer.outcome == SHOWN else None

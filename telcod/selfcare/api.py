@@ -21,6 +21,7 @@ from telcod.msisdn import Msisdn, NumberError
 from telcod.selfcare.door import TOKEN_CHARS_MAX, Door, address_of, no_session
 from telcod.types import Channel
 from telcod.web.gate import note
+from telcod.web.open_routes import OpenOperation
 from telcod.web.ports import Backend
 from telcod.web.problems import PROBLEMS
 from telcod.web.staff_requests import Refused
@@ -204,6 +205,8 @@ WaitingId = Annotated[
 
 _COMMON: Final[dict[str, Any]] = {"tags": ["self"], "responses": PROBLEMS}
 _POST: Final[dict[str, Any]] = {**_COMMON, "status_code": HTTP_200_OK}
+# Who logs in has no token yet.
+_OPEN: Final[dict[str, Any]] = {**_COMMON, "operation_class": OpenOperation}
 _NOT_STORED: Final = {"Cache-Control": "no-store"}
 _APP: Final = Channel.APP
 
@@ -214,7 +217,7 @@ def routes(backend: Backend, door: Door) -> tuple[HTTPRouteHandler, ...]:
 
 
 def _logins(backend: Backend, door: Door) -> tuple[HTTPRouteHandler, ...]:
-    @post("/self/v1/login", summary="Have a code sent", status_code=HTTP_202_ACCEPTED, **_COMMON)
+    @post("/self/v1/login", summary="Have a code sent", status_code=HTTP_202_ACCEPTED, **_OPEN)
     async def login(request: AnyRequest, data: JSONBody[LoginBody]) -> CodeSent:
         """A 6-digit code by SMS, good for 5 minutes; 5 an hour at most.  The answer is the same
         whoever's number it is.
@@ -223,7 +226,12 @@ def _logins(backend: Backend, door: Door) -> tuple[HTTPRouteHandler, ...]:
         await door.ask_code(number, channel=_APP, address=caller_address(request))
         return CodeSent()
 
-    @post("/self/v1/login/confirm", summary="Log in with the code", **_POST)
+    @post(
+        "/self/v1/login/confirm",
+        summary="Log in with the code",
+        status_code=HTTP_200_OK,
+        **_OPEN,
+    )
     async def confirm(request: AnyRequest, data: JSONBody[ConfirmBody]) -> Response[Session]:
         """After 5 wrong codes not even the right one opens anything: have another one sent."""
         number = number_of(backend, data.msisdn, "msisdn")

@@ -18,9 +18,11 @@ from telcod.web.limits import AllowList, Buckets
 from telcod.web.page_guard import neighbourhood, payer_address
 from telcod.web.ports import Backend
 from telcod.web.staff_requests import Refused, checked
+from telcod.web.tokens import TOKEN_PREFIX
 
 CODE_DIGITS: Final = 6
 TOKEN_BYTES: Final = 32
+SESSION_PREFIX: Final = f"{TOKEN_PREFIX}me_"  # by which logs know what to hide
 TOKEN_CHARS_MAX: Final = 100
 ANSWER_S: Final = 0.1
 """An answer to who is not logged in takes at least so long: how long the work took says nothing."""
@@ -100,7 +102,7 @@ class Door:
             TelcodError: See `Backend.submit`.
         """
         self._limit(self._addresses, address)
-        token = secrets.token_urlsafe(TOKEN_BYTES)
+        token = SESSION_PREFIX + secrets.token_urlsafe(TOKEN_BYTES)
         typed = "".join(code.split())
         said = await self._slowly(
             Request(

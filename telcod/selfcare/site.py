@@ -38,6 +38,7 @@ Page = Response[Any]
 
 SESSION_COOKIE: Final = "telcod_me"
 SESSION_S: Final = 24 * 3_600
+CURSOR_CHARS_MAX: Final = 16
 FIELDS_MAX: Final = 16
 KINDS: Final = ("white", "black")
 PACKAGES: Final = ("day", "week")
@@ -210,7 +211,9 @@ def _home(
     @get("/me/charges", **common)
     async def charges(request: AnyRequest) -> Page:
         start = request.query_params.get("start", "0")
-        if not (start.isascii() and start.isdigit()) or int(start[:20]) > CURSOR_MAX:
+        # Python refuses to read thousands of digits; sixteen are as many as a place can have.
+        is_place = start.isascii() and start.isdigit() and len(start) <= CURSOR_CHARS_MAX
+        if not is_place or int(start) > CURSOR_MAX:
             raise Refused(Refusal.MALFORMED, "is no place in the list", field="start")
         return await site.own(request, "charges", "charges", int(start), older=start != "0")
 

@@ -1,10 +1,12 @@
 """Routes that need no token: is it alive, is it ready, its numbers (HTTP-3)."""
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response, get
 from litestar.openapi import ResponseSpec
+from litestar.openapi.spec import Operation
 from litestar.status_codes import HTTP_200_OK, HTTP_503_SERVICE_UNAVAILABLE
 
 from telcod.metrics import CONTENT_TYPE
@@ -31,6 +33,14 @@ class Readiness(msgspec.Struct, frozen=True):
 
 
 AnyRequest = Request[Any, Any, Any]
+
+
+@dataclass
+class OpenOperation(Operation):
+    """One that needs no token, though all beside it do: for the OpenAPI page."""
+
+    def __post_init__(self) -> None:
+        self.security = []
 
 
 def backend_of(request: AnyRequest) -> Backend:

@@ -1,23 +1,27 @@
 """`telcod db`: proved, copied, migrated, while a daemon runs and when none does (CLI-6)."""
 
 import contextlib
+import re
 import sqlite3
 import stat
 
+import psycopg
 import pytest
 
 from telcod.errors import NotStarted, StoreFailed
 from telcod.rows import SUBSCRIBER
 from telcod.storage.snapshot import BackupRefused, back_up, open_snapshot
+from tests.postgres import emptied_books, server
 
 pytestmark = pytest.mark.rule("CLI-6")
+IMPORTED = "msisdn,kind,state,balance_vnd,debt_vnd,name,address,centre,email,language\n" + "".join(
+    f"0904{number:06d},prepaid,active,1000,,,,1,,\n" for number in range(50)
+)
 
 
 @pytest.fixture
 def filled(both_ways):
-    lines = "".join(f"0904{number:06d},prepaid,active,1000,,,,1,,\n" for number in range(50))
-    header = "msisdn,kind,state,balance_vnd,debt_vnd,name,address,centre,email,language\n"
-    both_ways.tell("subscribers", "import", both_ways.file("s.csv", header + lines))
+    both_ways.tell("subscribers", "import", both_ways.file("s.csv", IMPORTED))
     return both_ways
 
 
@@ -93,3 +97,41 @@ def test_migrate_brings_a_new_file_to_the_present_schema_and_then_does_nothing(p
     first, again = (place.tell("db", "migrate").stdout for _ in range(2))
     assert first.startswith("From schema 0 to ")
     assert again.endswith(" already.\n")
+
+
+def test_the_books_are_moved_to_a_server_and_back(place):
+    place.tell("subscribers", "import", place.file("s.csv", IMPORTED))
+    url = emptied_books()
+    there = place.tell("db", "copy", "sqlite:telcod.db", url)
+    assert there.exit_code == 0, there.stderr
+    assert "subscriber" in there.stdout
+    assert "all accounts together hold 0 dong" in there.stdout
+    assert "telcod.db.key" in there.stderr
+    back = place.tell("db", "copy", url, f"sqlite:{place.folder / 'back.db'}")
+    assert back.exit_code == 0, back.stderr
+    assert back.stdout == there.stdout
+    again = place.tell("db", "copy", "sqlite:telcod.db", url)
+    assert (again.exit_code, "rows already" in again.stderr) == (1, True)
+
+
+@pytest.mark.rule("CLI-9")
+def test_what_is_no_address_of_books_ends_with_3(place):
+    assert place.tell("db", "copy", "mysql://a/b", "sqlite:back.db").exit_code == 3
+
+
+def test_books_on_a_server_are_proved_and_brought_to_the_present_schema(place):
+    place.tell("subscribers", "import", place.file("s.csv", IMPORTED))
+    url = server().database()
+    config = place.folder / "telcod.toml"
+    said = config.read_text()
+    assert place.tell("db", "copy", "sqlite:telcod.db", url).exit_code == 0
+    config.write_text(re.sub(r'(?m)^url = "sqlite.*$', f'url = "{url}"', said))
+    assert place.tell("db", "check").stdout == "The books are right.\n"
+    assert re.fullmatch(r"Schema \d+ already.\n", place.tell("db", "migrate").stdout)
+    with psycopg.connect(url) as db:
+        db.execute("UPDATE account SET posted = posted + 1 WHERE id = 849040000011")
+    found = place.tell("db", "check")
+    assert (found.exit_code, "84904000001" in found.stdout) == (1, True)
+    config.write_text(re.sub(r'(?m)^url = "sqlite.*$', f'url = "{server().database()}"', said))
+    assert place.tell("db", "check").exit_code == 3
+    assert re.fullmatch(r"From schema 0 to \d+.\n", place.tell("db", "migrate").stdout)

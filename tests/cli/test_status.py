@@ -72,6 +72,10 @@ def test_a_screen_tells_everything_that_is_well():
             "the clock jumped 7200 s back",
         ),
         (
+            replace(WELL, log_bytes=300_000_000, log_grows=True),
+            "the log of the books has grown to 300.0 MB: somebody reads them",
+        ),
+        (
             replace(WELL, broker=BrokerStatus("b:1", connected=False, last_error="refused")),
             "the broker b:1 is not there",
         ),

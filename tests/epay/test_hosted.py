@@ -69,6 +69,7 @@ SENSELESS = [
     answer(200, {}),
     answer(200, []),
     answer(200, {"voided": "perhaps"}),
+    answer(200, b'{"more": ' + b"[" * 10_000),
     answer(302, b"") + b"",
     answer(404, b"<h1>Not Found</h1>", "text/html"),
     answer(404, {"detail": "no such path"}),

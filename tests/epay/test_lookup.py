@@ -15,7 +15,7 @@ import pytest
 from telcod.epay.lookup import WAITING_MAX, LookUps
 from telcod.errors import Overloaded
 from telcod.msisdn import parse
-from telcod.rows import PAYMENT_PASSWORD
+from telcod.rows import LOOKUP_TRIES, PAYMENT_PASSWORD
 from telcod.types import Request
 from tests.book_world import BookWorld
 
@@ -107,7 +107,25 @@ def test_a_hash_that_is_none_is_never_right(door):
         assert asyncio.run(lookups.look_up(door, "0903000001", PASSWORD)) is None
     finally:
         lookups.close()
-    assert door.requests[-1].body == {"verdict": "wrong"}
+    assert door.requests[-1].body["verdict"] == "wrong"
+
+
+@pytest.mark.parametrize("meanwhile", ["changed", "gone"])
+def test_a_password_that_changed_while_it_was_compared_shows_nothing(door, meanwhile):
+    waiting = door.submit
+
+    async def later(request):
+        if meanwhile == "changed":
+            door.world.run(Request("password.set", sender=A, short_code="9223", secret_hash="new"))
+        else:
+            door.world.set_state(A, "closed")
+            door.world.subscriber(A, kind="postpaid", name="Somebody else")
+        return await waiting(request)
+
+    door.submit = later
+    assert look_up(door, "0903000001", PASSWORD) is None
+    door.submit = waiting
+    assert door.world.row(LOOKUP_TRIES, A) is None
 
 
 @pytest.mark.rule("HTTP-4")

@@ -1,0 +1,8 @@
+"""What all tests of security need."""
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
