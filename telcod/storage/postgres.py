@@ -28,7 +28,7 @@ from psycopg.pq import TransactionStatus
 
 from telcod.billing.ledger import FIRST_HASH
 from telcod.clock import Clock, SystemClock
-from telcod.errors import StoreAgain, StoreAway, StoreFailed, StoreLocked, StoreRefused
+from telcod.errors import NotStarted, StoreAgain, StoreAway, StoreFailed, StoreLocked, StoreRefused
 from telcod.ports import Sent, Settled, Tended, Turn, Twin
 from telcod.rows import LOGS, OutboxMail, OutboxPush, OutboxSms, Row, Table
 from telcod.storage.postgres_arrays import Column, column
@@ -72,7 +72,7 @@ TURN_S: Final = 10
 """How long a batch may stand still in a daemon that hangs, before the others go on."""
 AT_ONCE: Final = 1_000
 """Rows that a scan reads in one go; of larger tables it keeps a cursor open on the server."""
-_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+_BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _TAKE_TURN: Final = "SELECT pg_advisory_xact_lock($1)"
 _USE: Final = "SELECT pg_try_advisory_lock_shared($1)"
 _OURS: Final = "SELECT generation FROM writer_commit WHERE owner = $1"
@@ -135,14 +135,17 @@ class PostgresStore:
                 ever.
 
         Raises:
-            StoreAway: It can't be reached.
+            NotStarted: It can't be reached.
             StoreLocked: The schema is older, and another telcod uses it; or it is being copied.
             StoreFailed: A promise is not kept, or the schema is newer, or somebody else's.
         """
         try:
             db = connect_writer(address(url, WRITES), turn_s)
         except psycopg.Error as error:
-            raise StoreAway(f"{name_of(url)}: {sentence(error)}") from error
+            raise NotStarted(
+                f"{name_of(url)}: {sentence(error)}",
+                what_to_do="See that the database runs, and that store.url names it.",
+            ) from error
         try:
             check_promises(db)
             locks = locks_of(db)
@@ -169,8 +172,8 @@ class PostgresStore:
     def begin(self) -> Turn | None:
         """See `Store.begin`."""
         until_s = self._clock.monotonic_s() + (0 if self._away else AWAY_S)
-        self._open = False
         while True:
+            self.rollback()  # What a caller has left open, or a turn that was not told in full.
             db = self._connected(until_s)
             try:
                 return self._begin(db)
@@ -450,15 +453,17 @@ class PostgresStore:
         found: int | None = None
         while found is None:
             try:
-                db = self._connected(until_s)
+                found = self._last_of_ours(self._connected(until_s))
             except StoreAway as away:
                 raise StoreFailed(f"{self.name}: was the last batch committed? {away}") from error
-            try:
-                found = self._last_of_ours(db)
             except psycopg.Error as again:
-                if not lost(again):
-                    self._fail(again)
-                self._drop(db)
+                # Whatever it is, who waits may not be told that nothing was done: it may have been.
+                if self._db is not None:
+                    self._drop(self._db)
+                if self._clock.monotonic_s() > until_s:
+                    what = f"{self.name}: was the last batch committed? {sentence(again)}"
+                    raise StoreFailed(what) from error
+                self._pause(PAUSES_S[-1])
         _log.warning("commit.looked_up", store=self.name, committed=found == generation)
         if found != generation:
             raise StoreAgain(f"{self.name}: the connection was lost before COMMIT") from error

@@ -18,6 +18,8 @@ from telcod.rows import Row, Table
 R = TypeVar("R", bound=Row)
 
 BUSY_WAIT_S: Final = 5
+# A message of SQLite's that quotes what is broken may be no UTF-8.
+_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 COMPLAINTS_MAX: Final = 10
 
 
@@ -62,14 +64,14 @@ class Snapshot:
         try:
             for found in self._db.execute(sql, values):
                 yield row(*found)
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise StoreFailed(f"{self.path}: {error}") from error
 
     def complaints(self) -> list[str]:
         """What SQLite itself finds wrong with the file; none if it is whole."""
         try:
             return _complaints(self._db)
-        except sqlite3.Error as error:
+        except _ERRORS as error:
             raise StoreFailed(f"{self.path}: {error}") from error
 
     def close(self) -> None:
@@ -89,7 +91,7 @@ def open_snapshot(path: Path) -> Snapshot:
         # What is read first pins the moment.
         db.execute("BEGIN")
         db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error as error:
+    except _ERRORS as error:
         db.close()
         raise StoreFailed(f"{path}: {error}") from error
     return Snapshot(path, db)
@@ -150,7 +152,7 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
             timeout=BUSY_WAIT_S,
             check_same_thread=False,
         )
-    except sqlite3.Error as error:
+    except _ERRORS as error:
         raise StoreFailed(f"{path}: {error}") from error
 
 
@@ -161,7 +163,7 @@ def _copy(path: Path, part: Path) -> None:
         source.backup(target)  # all pages in one step: one moment, however busy the writer is
         target.execute("PRAGMA journal_mode = DELETE")  # one file, complete without a WAL beside it
         complaints = _complaints(target)
-    except sqlite3.Error as error:
+    except _ERRORS as error:
         raise StoreFailed(f"{path}: {error}") from error
     finally:
         target.close()

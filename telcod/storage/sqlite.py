@@ -41,6 +41,7 @@ from telcod.storage.queries import (
     prunes,
 )
 from telcod.storage.sqlite_bulk import SIZES, read, values, write
+from telcod.storage.wal import frames_committed
 from telcod.tx import Changes
 
 R = TypeVar("R", bound=Row)
@@ -52,11 +53,14 @@ WAL_PAGES_PER_CHECKPOINT: Final = (
 )
 JOURNAL_BYTES_MAX: Final = 64 * 1024 * 1024
 HASHED: Final = (ENTRY, AUDIT)
+_PAGE_SIZE_BEGINS: Final = 16  # In the database's header: two octets.
+_PAGE_SIZE_ENDS: Final = 18
 
 # The last two are what the driver says of an int beyond 64 bits and of half a surrogate pair.
 _ERRORS: Final = (sqlite3.Error, OverflowError, UnicodeEncodeError)
 _JSON_NUL: Final = "\\u0000"
-_FULL: Final = frozenset({sqlite3.SQLITE_FULL})
+# The last one is what a full disk says where the log's index grows.
+_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 _REFUSED: Final = frozenset(
     {
         sqlite3.SQLITE_CONSTRAINT,
@@ -134,9 +138,13 @@ class SqliteStore:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock_fd = _lock(path)
         try:
+            existed = bool(os.pread(lock_fd, 1, 0))
+            committed = _frames_committed(path)
             db = _connect(path)
+            _see_that_all_is_there(db, path, existed=existed, committed=committed)
             migrate(db)
-        except sqlite3.Error as error:
+        # A message of SQLite's that quotes what is broken may be no UTF-8.
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             os.close(lock_fd)
             raise StoreFailed(f"{path}: {error}") from error
         except StoreFailed:
@@ -331,12 +339,13 @@ class SqliteStore:
 
         Refused, full, or not to be trusted any more.
         """
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        whole_code = getattr(error, "sqlite_errorcode", 0)
+        code = whole_code & 0xFF
         if code in _REFUSED or isinstance(
             error, sqlite3.IntegrityError | OverflowError | UnicodeEncodeError
         ):
             raise StoreRefused(str(error)) from error
-        if code in _FULL:
+        if code in _FULL or whole_code in _FULL:
             raise StoreFull(f"{self.path}: {error}") from error
         self._failed = True
         raise StoreFailed(f"{self.path}: {error}") from error
@@ -382,7 +391,10 @@ def _migrations() -> list[tuple[str, str]]:
 
 def _lock(path: Path) -> int:
     lock_path = path.with_name(path.name + ".lock")
-    lock_fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        lock_fd = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreFailed(f"{lock_path}: {error.strerror}") from error
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -395,6 +407,41 @@ def _lock(path: Path) -> int:
             f"restore it, or remove {lock_path.name} to begin anew"
         )
     return lock_fd
+
+
+def _frames_committed(path: Path) -> int:
+    """How many frames of the log beside the database were certainly committed."""
+    try:
+        log = path.with_name(f"{path.name}-wal").read_bytes()
+        with path.open("rb") as file:
+            head = file.read(_PAGE_SIZE_ENDS)
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise StoreFailed(f"{path}: {error.strerror}") from error
+    page_bytes = int.from_bytes(head[_PAGE_SIZE_BEGINS:], "big")
+    # SQLite writes 1 for 65536.
+    return frames_committed(memoryview(log), 65_536 if page_bytes == 1 else page_bytes or 4_096)
+
+
+def _see_that_all_is_there(
+    db: sqlite3.Connection, path: Path, *, existed: bool, committed: int
+) -> None:
+    """Refuse books that were emptied, and a log of which commits can't be read any more (F6, F7).
+
+    Raises:
+        StoreFailed: With what to do.
+    """
+    restore = "Set the files of the database aside, and restore the newest backup."
+    if existed and not db.execute("PRAGMA user_version").fetchone()[0]:
+        raise StoreFailed(f"{path} is empty, but held books", what_to_do=restore)
+    if committed:
+        _, readable, _ = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if readable < committed:
+            raise StoreFailed(
+                f"{path}-wal is damaged: {committed} pages were committed, {readable} can be read",
+                what_to_do=restore,
+            )
 
 
 def _connect(path: Path) -> sqlite3.Connection:

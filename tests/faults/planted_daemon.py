@@ -5,17 +5,23 @@ root before it runs.  `small_wal` is no bug: it only makes checkpoints come ofte
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
-from telcod import app
+from telcod import app, ops
+from telcod.dispatch import Route
 from telcod.errors import ESME_ROK
 from telcod.rows import COMMAND, META, MO, OUTBOX_SMS
+from telcod.service import SERVICE
 from telcod.settings import load
 from telcod.smpp.gateway import Gateway
 from telcod.smpp.inbox import Inbox
 from telcod.storage import sqlite
 
 SMALL_WAL_PAGES = 20
+SMALL_LOG_BYTES = 200_000
+LOUD_LOG_BYTES = 1_000_000
+POISONED = 84903000001
 TOLD_AFTERWARDS = {COMMAND, META, MO, OUTBOX_SMS}
 
 
@@ -57,8 +63,49 @@ def evidence_forgotten():
     vars(app)["Gateway"] = ForgetfulGateway
 
 
+def _synchronous(level):
+    """Bug: a commit does not wait for the disk."""
+    connect = vars(sqlite)["_connect"]
+
+    def faster(path):
+        db = connect(path)
+        db.execute(f"PRAGMA synchronous = {level}")
+        return db
+
+    vars(sqlite)["_connect"] = faster
+
+
+def synchronous_off():
+    _synchronous("OFF")
+
+
+def synchronous_normal():
+    _synchronous("NORMAL")
+
+
 def small_wal():
     vars(sqlite)["WAL_PAGES_PER_CHECKPOINT"] = SMALL_WAL_PAGES
+
+
+def small_limits_of_the_log():
+    """No bug either: what is loud at hundreds of megabytes is loud at one."""
+    small_wal()
+    vars(sqlite)["JOURNAL_BYTES_MAX"] = SMALL_LOG_BYTES
+    vars(ops)["LOG_BYTES_LOUD"] = LOUD_LOG_BYTES
+
+
+def poison():
+    """Bug: a rule breaks over one subscriber, and over nobody else."""
+    started = SERVICE["package.register_day"]
+
+    def break_for_one(request, tx):
+        reply = started.handler(request, tx)
+        if request.sender == POISONED:
+            raise ZeroDivisionError("a bug")
+        return reply
+
+    routes = {**SERVICE, started.name: Route(started.name, break_for_one)}
+    vars(app)["Daemon"] = partial(app.Daemon, routes=routes)
 
 
 PLANTS = {
@@ -67,7 +114,11 @@ PLANTS = {
         effect_outside_the_transaction,
         acknowledged_before_commit,
         evidence_forgotten,
+        synchronous_off,
+        synchronous_normal,
         small_wal,
+        small_limits_of_the_log,
+        poison,
     )
 }
 

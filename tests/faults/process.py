@@ -58,13 +58,17 @@ def why_no_strace():
 
 
 class TelcodProcess:
-    """`telcod run` on a configuration; what it says and logs goes to `said`.  Use `async with`."""
+    """`telcod run` on a configuration; what it says and logs goes to `said`.  Use `async with`.
 
-    def __init__(self, config, said, *, injection=None, plant="", changed=lambda: None):
+    `inside` is a command before the command, that runs it somewhere else.
+    """
+
+    def __init__(self, config, said, *, injection=None, plant="", changed=lambda: None, inside=()):
         self._config = config
         self._said = said
         self._injection = injection
         self._plant = plant
+        self._inside = inside
         self._changed = changed
         self._process: Any = None
         self._waiter: Any = None
@@ -84,6 +88,7 @@ class TelcodProcess:
         if self._injection is not None:
             assert not why_no_strace(), why_no_strace()
             command = self._injection.strace(self.strace_log) + command
+        command = (*self._inside, *command)
         environ = {k: v for k, v in os.environ.items() if not k.startswith("TELCOD_")}
         with self._said.open("ab") as said:
             # A group of its own: strace and telcod die together.
