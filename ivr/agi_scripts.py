@@ -68,7 +68,8 @@ async def offer(service: Service, line: Line, environment: Environment) -> str:
     call_id, dialled = _arguments(environment, 2)
     number = service.parse_number(environment.caller)
     caller = 0 if isinstance(number, NumberError) else number
-    said = Offer(call_id, environment.caller, dialled or environment.variables["agi_extension"])
+    dialled = dialled or environment.variables.get("agi_extension", "")
+    said = Offer(call_id, environment.caller, dialled)
     request = calls.offer(said, platform=PLATFORM, caller=caller)
     answer = await _decided(service, request, environment.language)
     await _set(line, answer)

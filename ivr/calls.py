@@ -25,6 +25,7 @@ TALK_S_MAX: Final = 24 * 3_600  # no call lasts longer; what says so counts some
 _KEYS: Final = frozenset("0123456789*#")
 _MOMENT_MS_MIN: Final = 946_684_800_000  # 2000
 _MOMENT_MS_MAX: Final = 4_102_444_800_000  # 2100
+_MOMENT_DIGITS_MAX: Final = 15
 _SECONDS_MAX: Final = 10**11  # from here on a number of seconds would be one of milliseconds
 _UNSAID: Final = "-1"
 
@@ -276,14 +277,25 @@ def _moment_ms(said: str | float) -> int:
     text = str(said).strip()
     if not text:
         return 0
-    try:
-        number = Decimal(text)
-        at_ms = math.floor(number if number >= _SECONDS_MAX else number * 1_000)
-    except (InvalidOperation, ValueError, OverflowError):
+    number = _number_or_none(text)
+    if number is None:
         at_ms = _iso_ms(text)
+    elif number.adjusted() > _MOMENT_DIGITS_MAX:
+        # Not made a whole number: `1e999999999` would have a thousand million digits.
+        at_ms = _MOMENT_MS_MAX
+    else:
+        at_ms = math.floor(number if number >= _SECONDS_MAX else number * 1_000)
     if not _MOMENT_MS_MIN <= at_ms < _MOMENT_MS_MAX:
         raise BadField("at", "is not a moment of this century")
     return at_ms
+
+
+def _number_or_none(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
 
 
 def _iso_ms(text: str) -> int:

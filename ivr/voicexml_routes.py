@@ -16,7 +16,7 @@ from litestar import Request as HttpRequest
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import PathParameter, QueryParameter
-from litestar.status_codes import HTTP_200_OK
+from litestar.status_codes import HTTP_200_OK, HTTP_404_NOT_FOUND
 
 from ivr import calls, voicexml
 from ivr.calls import CallAnswer, Consent, Offer, Result
@@ -27,7 +27,7 @@ from telcod.msisdn import NumberError
 from telcod.prompts import REQUIRED, Prompts
 from telcod.types import Language
 from telcod.web.auth import QUERY_TOKEN, SCOPES, Caller
-from telcod.web.open_routes import backend_of
+from telcod.web.open_routes import OpenOperation, backend_of
 from telcod.web.problems import PROBLEMS
 from telcod.web.scopes import Scope
 from telcod.web.staff_requests import Refused
@@ -155,7 +155,12 @@ def routes(folder: Path) -> tuple[HTTPRouteHandler, ...]:
     return (offer, ask, consent, announce, audio)
 
 
-_OPEN: Final[dict[str, Any]] = {"tags": ["ivr"], "media_type": RECORDING_TYPE}
+_OPEN: Final[dict[str, Any]] = {
+    "tags": ["ivr"],
+    "operation_class": OpenOperation,
+    "media_type": RECORDING_TYPE,
+    "responses": {status: PROBLEMS[status] for status in (400, HTTP_404_NOT_FOUND, 500)},
+}
 
 
 def _next(request: VoiceRequest, voice: _Voice, call_id: str, answer: CallAnswer) -> Response[str]:

@@ -110,6 +110,15 @@ class ClockGuard:
         self._jump_ms += moved_ms
         return True
 
+    def doubts(self, clock: Clock) -> bool:
+        """Look at both clocks now; whether what happens by the calendar must wait.
+
+        Ask right before doing something because its moment has come: what was believed a second ago
+        may have been set since.
+        """
+        self.observe(wall_ms=clock.wall_ms(), monotonic_s=clock.monotonic_s())
+        return self._jumped
+
     def confirm(self) -> None:
         """A person has looked at the clock, and it is right."""
         self._jumped = False

@@ -25,6 +25,8 @@ KEYWORD_DIGITS_MAX: Final = 6
 REMEMBERED_CHARS_MAX: Final = 12
 REMEMBERED_MAX: Final = 4_096
 NUMBERS_MAX: Final = 60
+NUMBERS_CHARS_MAX: Final = 40 * NUMBERS_MAX
+"""Nobody writes so many numbers so widely; a text that is longer is not even looked through."""
 TOO_MANY: Final = "usage.too_many"
 PASSWORD: Final = re.compile(r"[A-Za-z0-9]{4,16}")
 UNKNOWN_ROUTE: Final = "text.unknown"
@@ -174,8 +176,7 @@ class Dispatcher:
         args = self.arguments(route, rest)
         if args is None:
             takes_numbers = route.args in {Args.NUMBERS, Args.NUMBERS_ALL_OR_NONE}
-            too_many = takes_numbers and len(tuple(self._numbers(rest))) > NUMBERS_MAX
-            usage = TOO_MANY if too_many else route.usage
+            usage = TOO_MANY if takes_numbers and self._are_too_many(rest) else route.usage
             return Parsed(MALFORMED_ROUTE, (usage,), secret_bearing=self._takes_secrets(short_code))
         parsed = Parsed(route.name, args)
         if (
@@ -204,8 +205,13 @@ class Dispatcher:
             number = parse_number(words[0], self._old_prefixes)
             if not isinstance(number, NumberError):
                 return (str(number),)
+        if _chars(words) > NUMBERS_CHARS_MAX:
+            return None
         numbers = tuple(self._numbers(words))
         return numbers if 0 < len(numbers) <= NUMBERS_MAX else None
+
+    def _are_too_many(self, words: Sequence[str]) -> bool:
+        return _chars(words) > NUMBERS_CHARS_MAX or len(tuple(self._numbers(words))) > NUMBERS_MAX
 
     def _numbers(self, words: Sequence[str]) -> Iterable[str]:
         for typed in parse_many(" ".join(words), self._old_prefixes)[: NUMBERS_MAX + 1]:
@@ -239,6 +245,10 @@ class Dispatcher:
         if self._takes_secrets(short_code):
             return Parsed(UNKNOWN_ROUTE, (), secret_bearing=True)
         return Parsed(UNKNOWN_ROUTE, (words[0],) if words[0] else ())
+
+
+def _chars(words: Sequence[str]) -> int:
+    return sum(map(len, words))
 
 
 def _password(route: Route, text: str, codes: Sequence[str]) -> Parsed:

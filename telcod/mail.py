@@ -20,6 +20,7 @@ import aiosmtplib
 import structlog
 
 from telcod.clock import Clock, ClockGuard
+from telcod.days import HOUR_MS
 from telcod.engine import QUARANTINED
 from telcod.errors import TelcodError
 from telcod.rows import OutboxMail
@@ -27,6 +28,8 @@ from telcod.types import Answer, Channel, Request
 
 TICK_S: Final = 1.0
 SLICE: Final = 50
+SET_ASIDE_MS: Final = HOUR_MS
+"""How long one is left alone whose outcome broke its rules: it's in quarantine, for a person."""
 ANSWER_S: Final = 30.0
 AWAY_MIN_S: Final = 1.0
 AWAY_MAX_S: Final = 60.0
@@ -101,6 +104,7 @@ class Mailer:
         self._submit: Final = submit
         self._clock: Final = clock
         self._guard: Final = guard
+        self._aside: Final[dict[int, int]] = {}  # by number: until when, wall milliseconds
 
     async def run(self) -> None:
         """Send for ever; cancel to stop."""
@@ -123,9 +127,9 @@ class Mailer:
             ServerAway: The server can't be reached; what is left is still due.
             TelcodError: The books can't be read or written.
         """
-        if self._guard.jumped:
+        if self._guard.doubts(self._clock):
             return 0
-        due = await self._pending.pending_mails(now_ms=self._clock.wall_ms(), most=SLICE)
+        due = await self._due()
         if not due:
             return 0
         async with _Connection(self._server) as connection:
@@ -135,10 +139,24 @@ class Mailer:
                 request = Request("mail.outcome", args=(str(mail.seq), fate), channel=Channel.CLOCK)
                 answer = await self._submit(request)
                 if answer.outcome == QUARANTINED:
-                    raise TelcodError("the books do not take what became of an e-mail")
+                    # It has left, and the books still say that it waits.
+                    self._aside[mail.seq] = self._clock.wall_ms() + SET_ASIDE_MS
                 if why == _CUT:
                     raise ServerAway("the mail server has cut the line")
         return len(due)
+
+    async def _due(self) -> Sequence[OutboxMail]:
+        """What is to be tried now, but for what broke within the last hour.
+
+        Raises:
+            TelcodError: The books can't be read.
+        """
+        now_ms = self._clock.wall_ms()
+        for seq in [each for each, until_ms in self._aside.items() if until_ms <= now_ms]:
+            del self._aside[seq]
+        most = SLICE + len(self._aside)
+        due = await self._pending.pending_mails(now_ms=now_ms, most=most)
+        return [mail for mail in due if mail.seq not in self._aside][:SLICE]
 
 
 _CUT: Final = "cut"

@@ -42,6 +42,8 @@ _CANONICAL_DIGITS: Final = len(_COUNTRY) + _NATIONAL_DIGITS
 
 # A number typed digit by digit with its country code: "+ 8 4 ( 0 ) 1 2 0 ..." and some.
 _GROUP_WORDS_MAX: Final = 18
+# 00, country, 0 and an old number: what has more digits is no number, whatever follows.
+_DIGITS_MAX: Final = 15
 # A word this long was meant as a number of its own, not as a piece of one.
 _OWN_WORD_CHARS_MIN: Final = 7
 
@@ -229,18 +231,31 @@ def _group(words: list[str], old_prefixes: Mapping[str, str]) -> list[Typed]:
     unclear: list[str] = []
     position = 0
     while position < len(words):
-        for end in range(position + 1, min(position + _GROUP_WORDS_MAX, len(words)) + 1):
-            number = parse("".join(words[position:end]), old_prefixes)
-            if not isinstance(number, NumberError):
-                found += _unclear(unclear, old_prefixes)
-                unclear = []
-                found.append(Typed(" ".join(words[position:end]), number))
-                position = end
-                break
-        else:
+        number, end = _first_number(words, position, old_prefixes)
+        if isinstance(number, NumberError):
             unclear.append(words[position])
-            position += 1
+        else:
+            found += _unclear(unclear, old_prefixes)
+            unclear = []
+            found.append(Typed(" ".join(words[position:end]), number))
+        position = end
     return found + _unclear(unclear, old_prefixes)
+
+
+def _first_number(
+    words: list[str], start: int, old_prefixes: Mapping[str, str]
+) -> tuple[Msisdn | NumberError, int]:
+    """The number that the fewest words from `start` on make, and the place after them."""
+    joined = ""
+    for end in range(start + 1, min(start + _GROUP_WORDS_MAX, len(words)) + 1):
+        joined += words[end - 1]
+        number = parse(joined, old_prefixes)
+        if not isinstance(number, NumberError):
+            return number, end
+        # Or a text of nothing but digits, as long as texts can be, would take a while.
+        if len(joined) > _DIGITS_MAX and sum(map(str.isdecimal, joined)) > _DIGITS_MAX:
+            break
+    return NumberError.NOT_A_NUMBER, start + 1
 
 
 def _unclear(words: list[str], old_prefixes: Mapping[str, str]) -> list[Typed]:

@@ -28,6 +28,7 @@ from telcod.msisdn import OLD_PREFIXES, old_prefix_problems
 from telcod.prompts import Prompts, PromptsError
 from telcod.rules import Limits, NoticeLimits, Rules, TextLimits, UssdLimits
 from telcod.settings import Problem, Settings, SettingsError, shipped_config_dir
+from telcod.tables import parse
 from ussd.menu import Menu
 from ussd.menu_file import MenuError
 from ussd.menu_file import build as build_menu
@@ -87,7 +88,7 @@ def load_rules(settings: Settings) -> Rules:
 
 def _read(path: Path, problems: list[Problem]) -> dict[str, Any] | None:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         problems.append(Problem(str(path), "", reason or "cannot be read"))

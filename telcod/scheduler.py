@@ -75,6 +75,7 @@ class Scheduler:
         self._guard: Final = guard
         self._texts: Final = texts
         self._closings: Final = closings
+        self._jump_said = False
         self._close_at_ms = clock.wall_ms()
         self._prune_at_ms = clock.wall_ms() + MINUTE_MS
         self._pruned = 0
@@ -96,18 +97,20 @@ class Scheduler:
         Raises:
             TelcodError: The books can't be read now; what is due stays due.
         """
-        jumped_before = self._guard.jumped
-        self._guard.observe(wall_ms=self._clock.wall_ms(), monotonic_s=self._clock.monotonic_s())
-        if self._guard.jumped:
-            if not jumped_before:
+        if self._guard.doubts(self._clock):
+            if not self._jump_said:
                 _log.error(
                     "clock.jumped",
                     jump_ms=self._guard.jump_ms,
                     what_to_do="check the clock, then: telcod confirm-clock",
                 )
+            self._jump_said = True
             return 0
+        self._jump_said = False
         await self.supervise()
         done = await self._renewals()
+        if self._guard.doubts(self._clock):
+            return done  # Set while we worked: what is old or over is nothing to go by.
         if self._clock.wall_ms() >= self._prune_at_ms:
             await self._prune()
         if self._closings is not None and self._clock.wall_ms() >= self._close_at_ms:
@@ -137,7 +140,7 @@ class Scheduler:
     async def _until_done(self, due: _Due) -> int:
         """Ask for what is due, slice after slice, but for what broke within the last hour."""
         done = 0
-        while True:
+        while not self._guard.doubts(self._clock):
             now_ms = self._clock.wall_ms()
             aside = self._set_aside
             for asked in [each for each, until_ms in aside.items() if until_ms <= now_ms]:
@@ -147,7 +150,8 @@ class Scheduler:
             carried_out = await self._all(requests) if requests else 0
             done += carried_out
             if len(requests) < DUE_SLICE or not carried_out:
-                return done
+                break
+        return done
 
     async def _close_days(self, closings: Closings) -> None:
         """Close the days whose files were reconciled (PAY-12); what is missing is tried again."""

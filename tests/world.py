@@ -54,6 +54,17 @@ def rules_with(**sections):
     return msgspec.structs.replace(rules, limits=msgspec.structs.replace(rules.limits, **changed))
 
 
+def open_store(where):
+    """The books at a path, at the address of a server (a text), or in memory if nowhere."""
+    if where is None:
+        return MemoryStore()
+    if isinstance(where, str):
+        from telcod.storage.postgres import PostgresStore  # Few need the driver.
+
+        return PostgresStore.open(where)
+    return SqliteStore.open(where)
+
+
 class World:
     """An operator with no subscribers yet."""
 
@@ -65,7 +76,7 @@ class World:
         self.routes = with_sessions(routes or handlers.ROUTES)
         self.clock = ManualClock(start_ms)
         self.vault = Vault(KEY)
-        self.store = store or (MemoryStore() if path is None else SqliteStore.open(path))
+        self.store = store or open_store(path)
         self.batcher = self._batcher()
         self.asks_twice = asks_twice  # The clock asks for everything twice, as after a crash.
         self._intents = 0
@@ -193,7 +204,7 @@ class World:
         """Stop and start again on the same books."""
         if self.path is not None:
             self.store.close()
-            self.store = SqliteStore.open(self.path)
+            self.store = open_store(self.path)
         self.batcher = self._batcher()
 
     # -- looking

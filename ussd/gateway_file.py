@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from telcod.errors import NotStarted
+from telcod.tables import parse
 from ussd.gateway_checks import problems
 from ussd.gateway_profile import Profile
 
@@ -58,7 +59,7 @@ def _read(path: Path) -> Profile | list[str]:
             content = file.read(FILE_BYTES_MAX + 1)
         if len(content) > FILE_BYTES_MAX:
             return [f"is longer than {FILE_BYTES_MAX} bytes"]
-        profile = msgspec.convert(tomllib.loads(content.decode()), Profile)
+        profile = msgspec.convert(parse(content.decode()), Profile)
     except OSError as error:
         return [f"can't be read: {error.strerror}"]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -115,6 +115,7 @@ class Pusher:
         self._push_wait_s: Final = push_wait_s
         self._wake: Final = asyncio.Event()
         self._under_way: set[int] = set()
+        self._noted: set[int] = set()
 
     def wake(self, _rows: Sequence[OutboxPush] = ()) -> None:
         """Something was committed that is to be pushed."""
@@ -126,6 +127,9 @@ class Pusher:
         async with asyncio.TaskGroup() as group:
             while True:
                 self._wake.clear()
+                # What is noted while the books are read may still be pending in what comes of it.
+                self._under_way -= self._noted
+                self._noted.clear()
                 try:
                     rows = await self._reader.pending_pushes(after=0, most=SLICE)
                 except TelcodError as error:
@@ -152,7 +156,7 @@ class Pusher:
             channel=Channel.CLOCK,
         )
         if await self._note(request):
-            self._under_way.discard(row.seq)
+            self._noted.add(row.seq)
             self._wake.set()
 
     async def _note(self, request: Request) -> bool:

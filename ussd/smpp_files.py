@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from telcod.tables import parse
 from ussd.smpp_profile import Profile, ProfileError, build
 
 
@@ -21,7 +22,7 @@ def load_profiles(*folders: Path) -> Mapping[str, Profile]:
     problems: list[str] = []
     for name, path in sorted(paths.items()):
         try:
-            profiles[name] = build(tomllib.loads(path.read_text(encoding="utf-8")))
+            profiles[name] = build(parse(path.read_text(encoding="utf-8")))
         except ProfileError as error:
             problems += [f"{path}: {problem}" for problem in error.problems]
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

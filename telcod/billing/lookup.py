@@ -1,6 +1,7 @@
 """Who may see what a number owes: the payment password, and a lock (PAY-2).  Pure."""
 
 from enum import StrEnum
+from hashlib import sha256
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -23,6 +24,14 @@ class Checked(StrEnum):
     RIGHT = "right"
     WRONG = "wrong"
     NONE = "none"
+
+
+def judged_by(password_hash: str) -> str:
+    """What names the hash that a verdict was passed on, and says nothing of the password.
+
+    A password is compared while others work on the books, and it may change or go meanwhile.
+    """
+    return sha256(password_hash.encode()).hexdigest()
 
 
 class Tried(NamedTuple):

@@ -23,9 +23,15 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
+from telcod.simulator.bench_all import every
 from telcod.simulator.bench_books import cpu_s, rss_mb
 from telcod.simulator.bench_calls import call_load, calls
+from telcod.simulator.bench_compare import compare
 from telcod.simulator.bench_options import Asked, measured, place, written
+from telcod.simulator.bench_overload import card_gateway, overload, overload_load
+from telcod.simulator.bench_renewals import renewals
+from telcod.simulator.bench_soak import soak, soak_load
+from telcod.simulator.bench_start import start
 from telcod.simulator.bench_ussd import ussd, ussd_load
 from telcod.simulator.load import as_json, serve_load
 
@@ -81,8 +87,11 @@ def sms(*, windows: tuple[int, ...], **options: Any) -> None:
 @click.argument("subscribers", type=int)
 @click.argument("seconds", type=float)
 @click.argument("warm_up_s", type=float)
-def load(window: int, subscribers: int, seconds: float, warm_up_s: float) -> None:
-    """The process that sends (run by `sms`)."""
+@click.option("--until-answered", is_flag=True)
+def load(
+    *, window: int, subscribers: int, seconds: float, warm_up_s: float, until_answered: bool
+) -> None:
+    """The process that sends (run by `sms` and `compare`)."""
 
     def told(port: int) -> None:
         sys.stdout.write(f"{port}\n")
@@ -95,6 +104,7 @@ def load(window: int, subscribers: int, seconds: float, warm_up_s: float) -> Non
             seconds=seconds,
             warm_up_s=warm_up_s,
             port_told=told,
+            until_answered=until_answered,
         )
     )
     sys.stdout.write(as_json(report) + "\n")
@@ -135,7 +145,8 @@ def _run(
     with _telcod(folder, port) as telcod:
         begun, usage = time.perf_counter(), cpu_s(telcod.pid)
         line = loader.stdout.readline()
-        cpu = (cpu_s(telcod.pid) - usage) / (time.perf_counter() - begun)
+        used_s = cpu_s(telcod.pid) - usage
+        cpu = used_s / (time.perf_counter() - begun)
         memory_mb = rss_mb(telcod.pid)
         loader.wait()
     if not line:
@@ -149,6 +160,7 @@ def _run(
         "window": window,
         "texts_per_s": round(report["answered"] / report["seconds"]),
         "cpu_cores": round(cpu, 2),
+        "cpu_us_each": round(1e6 * used_s / max(1, report["sent"]), 1),
         "rss_mb": memory_mb,
         **report,
     }
@@ -167,6 +179,7 @@ def _show(result: dict[str, Any]) -> None:
         "p50 answer ms",
         "p99 answer ms",
         "CPU cores",
+        "CPU µs each",
         "RSS MB",
         "refused",
         "missing",
@@ -183,6 +196,7 @@ def _show(result: dict[str, Any]) -> None:
             answer.get("p50"),
             answer.get("p99"),
             run["cpu_cores"],
+            run["cpu_us_each"],
             run["rss_mb"],
             run["refused"],
             run["missing"],
@@ -192,10 +206,22 @@ def _show(result: dict[str, Any]) -> None:
     Console(width=150).print(table)
 
 
-main.add_command(calls)
-main.add_command(call_load)
-main.add_command(ussd)
-main.add_command(ussd_load)
+for command in (
+    calls,
+    call_load,
+    ussd,
+    ussd_load,
+    renewals,
+    overload,
+    overload_load,
+    card_gateway,
+    soak,
+    soak_load,
+    start,
+    compare,
+    every,
+):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

@@ -91,8 +91,10 @@ def call_load(
 
 def _put_through(base: Path, books: Path, told: tuple[str, ...]) -> dict[str, Any]:
     report = run_of(base, books, told, scope="ivr", by="call-load")
+    per_s = report["calls"] / report["seconds"]
     return {
-        "calls_per_s": round(report["calls"] / report["seconds"]),
+        "calls_per_s": round(per_s),
+        "cpu_us_each": round(1e6 * report["cpu_cores"] / max(per_s, 1e-9), 1),
         "requests_per_s": round(report["requests"] / report["seconds"]),
         **report,
     }

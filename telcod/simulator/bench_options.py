@@ -75,10 +75,16 @@ def connections(*default: int) -> Callable[[Command], Command]:
 
 
 @contextmanager
-def place(asked: Asked) -> Iterator[Place]:
+def scratch(asked: Asked) -> Iterator[Path]:
     """A folder for as long as it is needed."""
     with tempfile.TemporaryDirectory(prefix="telcod-bench-", dir=asked.folder) as name:
-        base = Path(name)
+        yield Path(name)
+
+
+@contextmanager
+def place(asked: Asked) -> Iterator[Place]:
+    """A folder for as long as it is needed, with books in it."""
+    with scratch(asked) as base:
         books = make_books(base / "books.db", asked.subscribers)
         yield Place(base, books, measure_commit(base / "commit.db"))
 

@@ -86,7 +86,9 @@ def ussd_load(
 
 def _walk(base: Path, books: Path, told: tuple[str, ...]) -> dict[str, Any]:
     report = run_of(base, books, told, scope="ussd", by="ussd-load")
-    return {"steps_per_s": round(report["requests"] / report["seconds"]), **report}
+    per_s = report["requests"] / report["seconds"]
+    cpu_us_each = round(1e6 * report["cpu_cores"] / max(per_s, 1e-9), 1)
+    return {"steps_per_s": round(per_s), "cpu_us_each": cpu_us_each, **report}
 
 
 def _leave(base: Path, books: Path, open_sessions: int, subscribers: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import json
 import random
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any, Final, NamedTuple
 
 from smpplib import smpp
@@ -93,7 +93,8 @@ def templates(short_code: str) -> list[_Template]:
 class LoadSmsc(asyncio.Protocol):
     """The SMSC's side of one connection.
 
-    Binds whoever comes, then sends while the window has room.
+    Binds whoever comes, then sends while the window has room.  What fills the window is texts
+    without a response or, `until_answered`, without the text that answers them.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class LoadSmsc(asyncio.Protocol):
         warm_up_s: float,
         seed: int,
         done: asyncio.Event,
+        until_answered: bool = False,
     ) -> None:
         self._window: Final = window
         self._subscribers: Final = subscribers
@@ -118,6 +120,7 @@ class LoadSmsc(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._open: dict[int, tuple[float, int]] = {}
         self._waiting: dict[bytes, float] = {}
+        self._fills: Final[Sized] = self._waiting if until_answered else self._open
         self._response_s: list[float] = []
         self._answer_s: list[float] = []
         self._sent = self._refused = self._doubled = 0
@@ -191,7 +194,7 @@ class LoadSmsc(asyncio.Protocol):
     def _send_more(self, now: float, out: list[bytes]) -> None:
         if now >= self._until_s:
             return
-        while len(self._open) < self._window:
+        while len(self._fills) < self._window:
             address = str(FIRST_MSISDN + self._random.randrange(self._subscribers)).encode()
             if address in self._waiting:
                 continue
@@ -238,6 +241,7 @@ async def serve_load(
     warm_up_s: float,
     port_told: Any,
     seed: int = 1,
+    until_answered: bool = False,
 ) -> Report:
     """Listen on a free port (told by `port_told`), load the first ESME that binds, and report."""
     loop = asyncio.get_running_loop()
@@ -253,6 +257,7 @@ async def serve_load(
                 warm_up_s=warm_up_s,
                 seed=seed,
                 done=done,
+                until_answered=until_answered,
             )
         )
         return made[-1]

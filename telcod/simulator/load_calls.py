@@ -23,11 +23,12 @@ WAIT_S: Final = 120.0
 
 
 class Step(NamedTuple):
-    """One report: its name, the request, and what the answer must hold."""
+    """One report: its name, the request, what the answer must hold, and whom it is about."""
 
     op: str
     request: bytes
     answer: bytes
+    about: str = ""
 
 
 class Report(NamedTuple):
@@ -50,10 +51,19 @@ class Calls:
         ops: How far a call goes.
         name: Goes before the calls' ids.
         seed: For who calls whom.
+        begin: How many were there before: who is called begins that far on.
     """
 
     def __init__(
-        self, host: str, token: str, subscribers: int, *, ops: tuple[str, ...], name: str, seed: int
+        self,
+        host: str,
+        token: str,
+        subscribers: int,
+        *,
+        ops: tuple[str, ...],
+        name: str,
+        seed: int,
+        begin: int = 0,
     ) -> None:
         self._head: Final = (
             f"Host: {host}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
@@ -62,7 +72,7 @@ class Calls:
         self._ops: Final = ops
         self._name: Final = name
         self._random: Final = random.Random(seed)
-        self._made = 0
+        self._made = begin
 
     def call(self) -> list[Step]:
         """The next call: A and B are anybody, but nobody is asked twice at once."""
@@ -83,7 +93,10 @@ class Calls:
             "progress": ("progress", f'{{"used_seconds":{TALK_S // 2}}}', b'"max_seconds":630'),
             "ended": ("ended", f'{{"used_seconds":{TALK_S}}}', CHARGE),
         }
-        return [Step(op, self._request(call_id, *steps[op][:2]), steps[op][2]) for op in self._ops]
+        return [
+            Step(op, self._request(call_id, *steps[op][:2]), steps[op][2], call_id)
+            for op in self._ops
+        ]
 
     def again(self, op: str) -> Iterator[Step]:
         """A report of each call made so far, which are all open."""

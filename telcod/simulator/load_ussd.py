@@ -45,14 +45,17 @@ class Dialogues:
         subscribers: How many there are, from the first number on; each dials in turn.
         name: Goes before the sessions' ids.
         seed: For who is put on whose list.
+        begin: How many were there before: who dials begins that far on.
     """
 
-    def __init__(self, host: str, token: str, subscribers: int, *, name: str, seed: int) -> None:
+    def __init__(
+        self, host: str, token: str, subscribers: int, *, name: str, seed: int, begin: int = 0
+    ) -> None:
         self._request: Final = _Request(f"Host: {host}\r\nAuthorization: Bearer {token}\r\n")
         self._subscribers: Final = subscribers
         self._name: Final = name
         self._random: Final = random.Random(seed)
-        self._made = 0
+        self._made = begin
 
     def whole(self) -> list[Step]:
         """The next dialogue, from dialling to the leaf that it is about."""
@@ -78,9 +81,9 @@ class Dialogues:
     def _step(self, at: int, op: str, step: int, *, typed: str = "", code: str = "") -> Step:
         msisdn = FIRST_MSISDN + at % self._subscribers
         body = f'{{"msisdn":"{msisdn}",{code}"input":"{typed}","step":{step}}}'
-        return Step(
-            op, self._request.step(f"{self._name}{at}", body), f'"step":{step + 1}}}'.encode()
-        )
+        session_id = f"{self._name}{at}"
+        answer = f'"step":{step + 1}}}'.encode()
+        return Step(op, self._request.step(session_id, body), answer, session_id)
 
     def _number(self, at: int) -> str:
         """Somebody else's."""

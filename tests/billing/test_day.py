@@ -52,6 +52,44 @@ def test_one_dong_that_is_nowhere_keeps_the_day_open(changed, code):
     assert code in codes(GOOD._replace(**changed))
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"cashiers": {"VCB01": Cashier(1_071, 5), "ACB01": Cashier(30)}},
+            "by cashier the gateway collected 1,101 dong, by centre 100 dong",
+        ),
+        (
+            {"cashiers": {"VCB01": Cashier(70, 6), "ACB01": Cashier(30)}},
+            "by cashier 6 dong were given back, by centre 5 dong",
+        ),
+        (
+            {"clearings": {1: Cleared(54), 2: Cleared(30)}},
+            "centre 1 cleared 54 dong by its log, 55 dong by its account",
+        ),
+        (
+            {"opening_vnd": 9},
+            "9 dong were in transit at the last close, 10 dong at the beginning of the day",
+        ),
+        (
+            {"transits": {1: Transit(10, 60, 0, 55, 16), 2: GOOD.transits[2]}},
+            "collections and clearing differ by 10 dong, transit explains 11 dong",
+        ),
+    ],
+)
+def test_a_difference_is_told_with_both_sums(changed, said):
+    assert said in [one.detail for one in decide_balance(GOOD._replace(**changed))]
+
+
+def test_what_was_given_back_counts_on_both_sides_of_the_balance():
+    books = GOOD._replace(
+        cashiers={"VCB01": Cashier(70, 5), "ACB01": Cashier(30, 4)},
+        clearings={1: Cleared(55, 4), 2: Cleared(30)},
+    )
+    assert decide_balance(books) == []
+    assert (books.collected_vnd, books.cleared_vnd) == (91, 81)
+
+
 def test_without_an_earlier_close_the_opening_is_what_it_is():
     assert decide_balance(GOOD._replace(opening_vnd=None)) == []
 

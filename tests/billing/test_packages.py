@@ -241,6 +241,15 @@ def test_the_end_of_a_trial_is_announced_two_hours_before_or_the_evening_before(
 
 
 @pytest.mark.rule("PKG-8")
+@pytest.mark.parametrize(
+    ("starts", "told"),
+    [(at(1000), at(1000)), (at(500), at(700)), (at(2230), at(700, 20260303))],
+)
+def test_a_trial_too_short_for_its_notice_is_announced_as_soon_as_it_is_day(starts, told):
+    assert first_reminder_ms(Start(True, 0, starts, starts + HOUR_MS), LIMITS) == told
+
+
+@pytest.mark.rule("PKG-8")
 @given(starts_ms=st.integers(NOW, NOW + 400 * DAY_MS), trial=st.booleans())
 def test_whenever_it_starts_the_first_reminder_is_by_day(starts_ms, trial):
     start = Start(trial, 0 if trial else 1_000, starts_ms, starts_ms + DAY_MS)
@@ -251,6 +260,21 @@ def test_whenever_it_starts_the_first_reminder_is_by_day(starts_ms, trial):
         assert starts_ms <= told_ms < start.ends_at
     else:
         assert 6 * DAY_MS <= told_ms - starts_ms < 7 * DAY_MS
+
+
+@pytest.mark.rule("PKG-8")
+@pytest.mark.parametrize(
+    ("due", "late_ms", "following"),
+    [
+        (at(900), 0, at(900, 20260309)),
+        (at(900), 7 * DAY_MS - 1, at(900, 20260309)),
+        (at(900), 7 * DAY_MS, at(900, 20260316)),
+        (at(900), 20 * DAY_MS, at(900, 20260323)),
+        (at(2300), 0, at(700, 20260310)),
+    ],
+)
+def test_no_reminder_is_left_out_but_those_that_are_past(due, late_ms, following):
+    assert next_reminder_ms(due, LIMITS, now_ms=due + late_ms) == following
 
 
 @pytest.mark.rule("PKG-8")

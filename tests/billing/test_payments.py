@@ -326,6 +326,27 @@ def test_a_setting_that_the_sources_forbid_is_refused(wrong):
         msgspec.convert(wrong, PaymentLimits)
 
 
+@pytest.mark.rule("PAY-5", "PAY-8", "CFG-2")
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"inquire_after_min": (5, 0)}, "inquire_after_min: must be minutes above 0"),
+        (
+            {"clearing_alarm_h": 24, "clearing_deadline_h": 24},
+            "clearing_alarm_h: must be less than clearing_deadline_h",
+        ),
+    ],
+)
+def test_what_makes_no_sense_together_is_said(wrong, why):
+    with pytest.raises(ValueError, match=str(why)) as refused:
+        PaymentLimits(**wrong)
+    assert str(refused.value) == why
+
+
+def test_the_strictest_settings_are_settings():
+    PaymentLimits(inquire_after_min=(1,), clearing_alarm_h=1, clearing_deadline_h=2)
+
+
 @pytest.mark.rule("PAY-7")
 def test_the_users_that_clear_are_named_as_the_sources_name_them():
     assert [operator_of(n) for n in (1, 6)] == ["C1_ePayment", "C6_ePayment"]

@@ -122,6 +122,43 @@ def test_a_rule_that_makes_no_sense_is_named(rule, keys):
     assert found == keys
 
 
+def test_what_makes_no_sense_is_told_in_words():
+    rules = (
+        often("card", 0),
+        large(0),
+        RiskRule("all", When.AMOUNT, Then.REVIEW, 1, 0, 5, ("v",)),
+        RiskRule("sum", When.STOP_BANK, Then.REVIEW, amount_vnd=1, values=("", "VCB")),
+        stopped("address", "192.0.2.256"),
+    )
+    assert [why for _, why in rule_problems(RiskRules(rules))] == [
+        "must be above 0 when = card",
+        "must be above 0 when = amount",
+        "must not be given when = amount",
+        "must not be given when = amount",
+        "must not be given when = stop_bank",
+        "has an empty value",
+        "'192.0.2.256' is no address or network",
+    ]
+
+
+def test_an_amount_of_one_dong_is_a_rule():
+    assert not list(rule_problems(RiskRules((large(1),))))
+
+
+def test_a_network_may_be_named_by_any_address_within():
+    rules = (stopped("address", "192.0.2.77/24"),)
+    assert asked(*rules, address="192.0.2.7").then is Then.REJECT
+    assert asked(*rules, address="192.0.3.7").then is None
+
+
+def test_as_many_payments_are_read_as_the_most_patient_rule_counts_and_one_more():
+    rules = RiskRules((often("card", 3), often("card", 5), often("address", 9), large(1)))
+    read = [rules.counted_max(when) for when in (When.CARD, When.ADDRESS, When.SUBSCRIBER)]
+    assert read == [6, 10, 1]
+    counted = {when for when in When if rules.looks_at(when)}
+    assert counted == {When.CARD, When.ADDRESS, When.AMOUNT}
+
+
 def test_two_rules_of_one_name_are_told():
     problems = list(rule_problems(RiskRules((large(5), large(6)))))
     assert problems == [("rule[1] large", "another rule has this name")]

@@ -30,18 +30,39 @@ def test_the_newest_tariff_that_is_valid_prices_a_moment(ms, expected):
     assert TariffBook([NEW, OLD]).at(ms) is expected
 
 
+def test_before_the_first_tariff_the_first_one_prices():
+    book = TariffBook([NEW, tariff("newest", 300), OLD])
+    assert book.at(99) is OLD
+    assert [one.id for one in book.tariffs] == ["newest", "new", "old"]
+
+
 @pytest.mark.rule("CFG-2")
 @pytest.mark.parametrize(
-    "tariffs", [[], [OLD, tariff("old", 300)], [OLD, tariff("other", 100)]], ids=len
+    ("tariffs", "why"),
+    [
+        ([], "there is no tariff"),
+        (
+            [OLD, NEW, tariff("old", 300)],
+            "two tariffs have the same id among new, old, old",
+        ),
+        ([OLD, tariff("other", 100)], "two tariffs become valid at the same moment"),
+    ],
 )
-def test_what_is_no_book_is_refused(tariffs):
-    with pytest.raises(TariffBookError):
+def test_what_is_no_book_is_refused_and_says_why(tariffs, why):
+    with pytest.raises(TariffBookError) as refused:
         TariffBook(tariffs)
+    assert str(refused.value) == why
 
 
-def test_a_changed_price_has_another_fingerprint():
+def test_a_changed_price_has_another_fingerprint_and_another_order_has_not():
     assert OLD.fingerprint() == tariff("old", 100).fingerprint()
     assert OLD.fingerprint() != tariff("old", 100, price_vnd=1_001).fingerprint()
+    day, week = PackageTariff(1_000, 24), PackageTariff(5_000, 168)
+    one, other = (
+        msgspec.structs.replace(OLD, packages=packages).fingerprint()
+        for packages in ({"day": day, "week": week}, {"week": week, "day": day})
+    )
+    assert one == other
 
 
 @pytest.mark.rule("PKG-1")
