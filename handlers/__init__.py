@@ -84,12 +84,13 @@ MENU: Final = (  # what is in the menu of *1566# and in no text; a question on t
     Route("dial.guide",             info.dial_guide,           Args.NUMBERS),
     Route("consent.answer",         forwarded.answer_push),
 )
+OF_CALL: Final = (calls.foresee_call, calls.foresee_rest)
 CALLS: Final = (  # 1566 dialled: the one who is called is asked to pay
-    Route("call.offer",             calls.offer),
-    Route("call.consent",           calls.consent),
-    Route("call.answered",          calls.answered),
-    Route("call.progress",          calls.progress),
-    Route("call.ended",             calls.ended),
+    Route("call.offer",             calls.offer,                foresees=(calls.foresee_offer,)),
+    Route("call.consent",           calls.consent,              foresees=OF_CALL),
+    Route("call.answered",          calls.answered,             foresees=OF_CALL),
+    Route("call.progress",          calls.progress,             foresees=OF_CALL),
+    Route("call.ended",             calls.ended,                foresees=OF_CALL),
     Route("call.show",              calls.show),
 )
 NETWORK: Final = (  # what the network tells

@@ -10,13 +10,14 @@ answer: `call.ok`, `call.unknown` (404), `call.over` (409, with the final charge
 `call.wrong_order` (409).
 """
 
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 import msgspec
 
 from handlers.common import tell
 from handlers.lists import put_on_list
-from handlers.requests import count_request, keys_offered, too_often
+from handlers.requests import count_request, keys_offered, request_subjects, too_often
 from telcod.billing.accounts import REVENUE_VOICE, WRITE_OFF, main_account
 from telcod.billing.calls import (
     NEUTRAL_PROMPT,
@@ -44,6 +45,7 @@ from telcod.rows import (
     CALL,
     HOLD,
     LIST_ENTRY,
+    RECENT,
     SUBSCRIBER,
     SUBSCRIPTION,
     Asking,
@@ -53,6 +55,7 @@ from telcod.rows import (
     ListKind,
     State,
     Subscriber,
+    Table,
 )
 from telcod.tx import Tx
 from telcod.types import Language, Reply, Request
@@ -241,6 +244,47 @@ def supervise(request: Request, tx: Tx) -> Reply:
 def row_id(request: Request, call_id: str) -> str:
     """A call is its platform's: another platform's id of the same name is another call."""
     return f"{request.actor}:{call_id}"
+
+
+# -- what will be asked for, so that it is read for many calls at once
+
+
+def foresee_offer(request: Request, tx: Tx) -> Iterable[tuple[Table[Any], Any]]:
+    """For `offer`: the call if it's known, and all that B's side of the decision needs."""
+    call_id, dialled = request.args
+    yield CALL, row_id(request, call_id)
+    match read_dialled(dialled, tx.rules.old_prefixes):
+        case Direct(int(payer)) | Asked(int(payer)):
+            yield from _foresee_payer(payer)
+            yield ASKING, payer
+            yield LIST_ENTRY, payer
+            for subject in request_subjects(request.sender, payer):
+                yield RECENT, subject
+        case _:
+            pass
+
+
+def foresee_call(request: Request, tx: Tx) -> Iterable[tuple[Table[Any], Any]]:
+    """For what comes after: the call."""
+    del tx
+    yield CALL, row_id(request, request.args[0])
+
+
+def foresee_rest(request: Request, tx: Tx) -> Iterable[tuple[Table[Any], Any]]:
+    """And then: its payer and its hold."""
+    call = tx.get(CALL, row_id(request, request.args[0]))
+    if call is None:
+        return
+    yield from _foresee_payer(call.payer)
+    yield HOLD, _hold_id(call)
+    if call.state == CallState.ASKING:
+        yield ASKING, call.payer
+
+
+def _foresee_payer(payer: int) -> Iterable[tuple[Table[Any], Any]]:
+    yield SUBSCRIBER, payer
+    yield ACCOUNT, main_account(payer)
+    yield SUBSCRIPTION, payer
 
 
 # -- offer

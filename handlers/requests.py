@@ -25,6 +25,11 @@ def count_request(tx: Tx, caller: int, payer: int, limits: CallLimits) -> None:
             tx.put(RECENT, Recent(subject, times))
 
 
+def request_subjects(caller: int, payer: int) -> tuple[str, str]:
+    """What A's requests are counted under: those to B, and those to anyone."""
+    return f"ask:{caller}:{payer}", f"ask:{caller}"
+
+
 def keys_offered(tx: Tx, payer: int) -> str:
     """The keys of the question to B; key 3 is offered with a working package only (PFM-12)."""
     return "1234" if is_working(tx.get(SUBSCRIPTION, payer)) else "124"
@@ -41,7 +46,5 @@ def _again(tx: Tx, subject: str, most: int, limits: CallLimits) -> str | None:
 
 
 def _rates(caller: int, payer: int, limits: CallLimits) -> tuple[tuple[str, int], ...]:
-    return (
-        (f"ask:{caller}:{payer}", limits.per_pair_max),
-        (f"ask:{caller}", limits.per_caller_max),
-    )
+    of_pair, of_caller = request_subjects(caller, payer)
+    return (of_pair, limits.per_pair_max), (of_caller, limits.per_caller_max)

@@ -10,15 +10,18 @@ keyword wins: so `DK 7` is `DK7`, `XOA B` is `XOAB`, `KTB` is `KT B`.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from telcod import text as texts
 from telcod.msisdn import NumberError, parse_many
 from telcod.msisdn import parse as parse_number
 from telcod.rows import Table
-from telcod.types import Handler
+from telcod.types import Handler, Request
+
+if TYPE_CHECKING:
+    from telcod.tx import Tx
 
 KEYWORD_WORDS_MAX: Final = 3
 KEYWORD_DIGITS_MAX: Final = 6
@@ -54,11 +57,16 @@ class Args(StrEnum):
     NOT_FROM_TEXT = "not_from_text"
 
 
+Foresee = Callable[[Request, "Tx"], Iterable[tuple[Table[Any], Any]]]
+"""What a handler will most likely ask for, as (table, key): read for many requests at once."""
+
+
 class Route(NamedTuple):
     """One row of a dispatch table.
 
     `usage` is the catalogue's key that explains the command.  `lists` and `reads` tell the engine
     what to read beforehand: the lists of the sender, the row whose key is the first argument.
+    `foresees` say more, round by round: each sees what the rounds before it read.
     """
 
     name: str
@@ -67,6 +75,7 @@ class Route(NamedTuple):
     usage: str = ""
     lists: bool = False
     reads: Table[Any] | None = None
+    foresees: tuple[Foresee, ...] = ()
 
 
 class Parsed(NamedTuple):

@@ -11,6 +11,7 @@ run again one by one.
 """
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -284,19 +285,43 @@ class Batcher:
             if route.lists:  # They cost nothing.
                 owners.append(request.sender)
                 listed += [int(number) for number in request.args if number.isdigit()]
-            elif request.sender:
+            elif request.sender and not route.foresees:
                 payers.append(request.sender)
             if route.reads is not None:
                 named.setdefault(route.reads, []).append(request.args[0])
         tx.prefetch(SUBSCRIBER, senders + listed)
         tx.prefetch(ACCOUNT, [main_account(payer) for payer in payers])
-        tx.prefetch(SUBSCRIPTION, senders)
+        tx.prefetch(SUBSCRIPTION, [*payers, *owners])
         if owners:
             tx.prefetch_groups(LIST_ENTRY, owners)
         if keys:
             tx.prefetch(COMMAND, keys)
         for table, names in named.items():
             tx.prefetch(table, names)
+        self._foresee(tx, requests)
+
+    def _foresee(self, tx: Tx, requests: Sequence[Request]) -> None:
+        """What the routes foresee, round by round: one query per table and round."""
+        todo = [
+            (request, route.foresees)
+            for request in requests
+            if (route := self._routes.get(request.route)) is not None and route.foresees
+        ]
+        number = 0
+        while todo:
+            wanted: dict[Table[Any], list[Any]] = {}
+            for request, foresees in todo:
+                # What is wrong with a request shows in its handler, where only it is harmed.
+                with contextlib.suppress(Exception):
+                    for table, key in foresees[number](request, tx):
+                        wanted.setdefault(table, []).append(key)
+            for table, keys in wanted.items():
+                if table.group:
+                    tx.prefetch_groups(table, keys)
+                else:
+                    tx.prefetch(table, keys)
+            number += 1
+            todo = [(request, foresees) for request, foresees in todo if len(foresees) > number]
 
     def _find_twins(self, requests: Sequence[Request], now_ms: int) -> None:
         """Look for texts that the SMSC sends again, by another link than at first (SMPP-2)."""

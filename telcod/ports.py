@@ -7,13 +7,19 @@ stays true.
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from telcod.rows import MoRow, Row, Table
+from telcod.rows import MoRow, OutboxSms, Row, Table
 from telcod.tx import Changes
 
 R = TypeVar("R", bound=Row)
 
 DOUBT_S: Final = 600.0
 """For so long a text may be one that the SMSC sends again (SMPP-2)."""
+BOOT_SHIFT: Final = 20
+"""Above these bits of a connection's number stands the start of a daemon that it belongs to."""
+AGAIN: Final = 1 << (BOOT_SHIFT - 1)
+"""In a connection's number: none of an SMSC's, but the evidence of one text that came again."""
+LEASE_S: Final = 3
+"""For so long after it began to `tend` a daemon may send its texts."""
 
 
 class Settled(NamedTuple):
@@ -72,12 +78,19 @@ class Twin(NamedTuple):
 
 
 class Tended(NamedTuple):
-    """What a daemon has to do besides serving its own links: the single duties that it holds, and
-    the daemons that died and whose texts it sends, by the numbers of their starts.
+    """How a daemon stands among others on the same books.
+
+    `duties`: the single ones that it holds.  `heir_of`: daemons that died and whose texts it may
+    take over now, by the numbers of their starts.  `sure`: nobody thinks that this one died, so
+    its texts are its own.  `epoch`: has grown when some may have been taken over meanwhile.
+    `daemons`: how many live, this one among them.
     """
 
     duties: frozenset[str]
     heir_of: frozenset[int]
+    sure: bool = True
+    epoch: int = 0
+    daemons: int = 1
 
 
 class Store(Protocol):
@@ -174,6 +187,13 @@ class Store(Protocol):
 
         What is held is lost with the connection to the store, or with the daemon: then another one
         has it at its next `tend`.
+        """
+
+    def inherit(self, owner: int, boot: int, *, now_ms: int, most: int) -> list[OutboxSms]:
+        """Inside a transaction: make texts of a daemon that died, and that were not sent, those of
+        `boot`; the oldest of them, as they are now.
+
+        None when it lives after all.  When all of them are taken, its connections count as ended.
         """
 
     def close(self) -> None:

@@ -10,23 +10,27 @@ minutes.  Sessions `push-…` are those that telcod itself began: what is typed 
 (USSD-4).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from telcod.assembly import STORED_TEXT_CHARS_MAX
+from telcod.billing.accounts import main_account
 from telcod.billing.lists import on_net
 from telcod.days import SECOND_MS
 from telcod.dispatch import Route
 from telcod.rows import (
+    ACCOUNT,
     MO,
     OUTBOX_PUSH,
     SUBSCRIBER,
+    SUBSCRIPTION,
     USSD_LAST,
     USSD_SESSION,
     MoRow,
     Subscriber,
+    Table,
     UssdLast,
     UssdSession,
 )
@@ -93,7 +97,12 @@ def routes(leaves: Mapping[str, Route]) -> dict[str, Route]:
     """
     dialogue = _Dialogue(leaves)
     return {
-        STEP_ROUTE: Route(STEP_ROUTE, dialogue.step, reads=USSD_SESSION),
+        STEP_ROUTE: Route(
+            STEP_ROUTE,
+            dialogue.step,
+            reads=USSD_SESSION,
+            foresees=(_foresee_speaker, _foresee_left_behind),
+        ),
         END_ROUTE: Route(END_ROUTE, end, reads=USSD_SESSION),
     }
 
@@ -344,6 +353,21 @@ def _is_dead(row: UssdSession | None, tx: Tx) -> bool:
         return False
     silent_ms = tx.now_ms - row.touched_at
     return bool(row.ended) or silent_ms >= tx.rules.limits.ussd.session_s * SECOND_MS
+
+
+def _foresee_speaker(request: Request, tx: Tx) -> Iterable[tuple[Table[Any], Any]]:
+    """What most screens show, and, when a dialogue begins, which was the last one."""
+    yield ACCOUNT, main_account(request.sender)
+    yield SUBSCRIPTION, request.sender
+    if tx.get(USSD_SESSION, request.args[0]) is None:
+        yield USSD_LAST, request.sender
+
+
+def _foresee_left_behind(request: Request, tx: Tx) -> Iterable[tuple[Table[Any], Any]]:
+    if tx.get(USSD_SESSION, request.args[0]) is None:
+        last = tx.get(USSD_LAST, request.sender)
+        if last is not None:
+            yield USSD_SESSION, last.session
 
 
 def _left_behind(tx: Tx, subscriber: Subscriber, code: str, menu: Menu) -> Place | None:

@@ -40,7 +40,7 @@ class Part(NamedTuple):
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("bench-report"),
+    default=Path("build/bench"),
     show_default=True,
     help="The folder of the report.",
 )

@@ -112,7 +112,8 @@ def cpu_us_of(parts: Mapping[str, Any]) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     for name, part in (("texts", "sms"), ("calls", "calls"), ("steps", "ussd")):
-        each = [run["cpu_us_each"] for run in parts.get(part, {}).get("runs", [])]
+        runs = parts.get(part, {}).get("runs", [])
+        each = [run["cpu_us_each"] for run in runs if "cpu_us_each" in run]
         if each:
             found[name] = each[-1]
     if "renewals" in parts:

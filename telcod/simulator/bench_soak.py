@@ -32,6 +32,7 @@ from telcod.web.scopes import Scope
 
 WARM_UP_SHARE: Final = 0.2
 WARM_UP_H: Final = 1 / 60  # but a minute at least, or half of a short run
+SHORT_H: Final = 0.25
 CERTAIN: Final = 4.0  # how many standard errors a slope must be from none
 
 
@@ -45,14 +46,18 @@ class Growth(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """One thing that is sampled: its unit, and by what share it may grow over a run."""
+    """One thing that is sampled: its unit, and by what share it may grow over a run.
+
+    `fills` is by how much it may grow in a short run, because it has not been filled yet.
+    """
 
     unit: str
     tolerance: float
+    fills: float = 0
 
 
 WATCHED: Final[Mapping[str, Watched]] = {
-    "rss_mb": Watched("MB", 0.03),
+    "rss_mb": Watched("MB", 0.03, fills=40),  # SQLite's pages, 32 MiB, and some.
     "wal_mb": Watched("MB", 0.25),
     "files": Watched("open files", 0.05),
     "p99_ms": Watched("ms", 0.5),
@@ -146,10 +151,13 @@ def growths(rows: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Any]]:
     kept = [row for row in rows if row["hours"] >= begins_h]
     if len(kept) < 3:
         return {}
-    return {
-        name: growth_of([(row["hours"], row[name]) for row in kept], watched.tolerance)._asdict()
-        for name, watched in WATCHED.items()
-    }
+    found = {}
+    for name, watched in WATCHED.items():
+        growth = growth_of([(row["hours"], row[name]) for row in kept], watched.tolerance)
+        if last_h < SHORT_H and growth.share * growth.mean <= watched.fills:
+            growth = growth._replace(grows=False)
+        found[name] = growth._asdict()
+    return found
 
 
 def _watch(

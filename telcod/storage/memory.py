@@ -291,6 +291,17 @@ class MemoryStore:
         """See `Store.tend`: there is one daemon, and it does everything."""
         return Tended(frozenset(duties), frozenset())
 
+    def inherit(
+        self,
+        owner: int,  # noqa: ARG002  # The port's.
+        boot: int,  # noqa: ARG002
+        *,
+        now_ms: int,  # noqa: ARG002
+        most: int,  # noqa: ARG002
+    ) -> list[OutboxSms]:
+        """See `Store.inherit`: there is one daemon, and nobody to leave it anything."""
+        return []
+
     def close(self) -> None:
         """See `Store.close`."""
 

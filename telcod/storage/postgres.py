@@ -68,7 +68,7 @@ OUTCOME_S: Final = 120
 """How long the outcome of a COMMIT is asked for, before telcod stops: it may not guess."""
 PAUSES_S: Final = (0.02, 0.05, 0.1, 0.2, 0.5)
 """Between tries to connect; then always the last."""
-TURN_S: Final = 10
+TURN_S: Final = 5
 """How long a batch may stand still in a daemon that hangs, before the others go on."""
 AT_ONCE: Final = 1_000
 """Rows that a scan reads in one go; of larger tables it keeps a cursor open on the server."""
@@ -102,7 +102,7 @@ class PostgresStore:
         self.name: Final = name_of(url)
         self._conninfo: Final = address(url, WRITES)
         self._locks: Final = locks
-        self._duties: Final = Duties(locks.schema)
+        self._duties: Final = Duties(locks.schema, clock)
         self._clock: Final = clock
         self._pause: Final = pause
         self._turn_s: Final = turn_s
@@ -292,6 +292,15 @@ class PostgresStore:
         """See `Store.tend`."""
         try:
             return self._duties.tend(self._connected(self._clock.monotonic_s()), boot, duties)
+        except psycopg.Error as error:
+            self._fail(error)
+
+    def inherit(self, owner: int, boot: int, *, now_ms: int, most: int) -> list[OutboxSms]:
+        """See `Store.inherit`."""
+        try:
+            self._sync()
+            db = self._open_db()
+            return self._duties.inherit(db, owner, boot, now_ms=now_ms, most=most)
         except psycopg.Error as error:
             self._fail(error)
 

@@ -1,39 +1,74 @@
 """What daemons on one PostgreSQL know of one another: who lives, and who does what only one may do.
 
 All of it is locks of the writer's connection (`pg_advisory_lock`): the server lets them go when the
-connection ends, so a daemon that was killed has lost them at once, and one whose machine vanished
-when the server's keepalives say so.  Nothing is written, no clock is compared.
+connection ends, so a daemon that was killed has lost them at once, one that hangs when its
+connection has been idle for `IDLE_S`, and one whose machine vanished not later than that.  No clock
+is compared, and nothing is written before texts are taken over.
 
 - *present*, by the number of a daemon's start: it lives;
 - *duty*, by name: it does what only one may do;
-- *heir*, by the number of a daemon that died: it sends the texts that one has left.
+- *heir*, by the number of a daemon that seems to be dead: a warning that its texts will be taken
+  over, `ABSENT_S` from now.
+
+A daemon that lives and is warned does not send until the warning is gone; one that can't ask does
+not send either, `LEASE_S` after it asked last.  Because that is less than `ABSENT_S`, no two
+daemons ever send the same text.  Whose a text is stands in its row (`outbox_sms.owner`).
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 from zlib import crc32
 
-from telcod.ports import Tended, Twin
-from telcod.rows import MO, MoRow
+from telcod.clock import Clock
+from telcod.ports import BOOT_SHIFT, LEASE_S, Tended, Twin
+from telcod.rows import MO, OUTBOX_SMS, MoRow, OutboxSms
 from telcod.storage.postgres_link import Db
 
+ABSENT_S: Final = LEASE_S + 1
+"""How long a daemon must have been warned before its texts are taken over."""
+IDLE_S: Final = 5
+"""How long a daemon's connection may be idle before the server takes it for dead."""
+IDLE_ENDS_SINCE: Final = 140_000
+"""The server's version that knows `idle_session_timeout`."""
 ADVISORY_PAIR: Final = 2  # `objsubid` of a lock by two numbers.
 
 _TRY: Final = "SELECT pg_try_advisory_lock($1, $2)"
+_LET_GO: Final = "SELECT pg_advisory_unlock($1, $2)"
+_IDLE_ENDS: Final = f"SET idle_session_timeout = '{IDLE_S}s'"
+_OURS: Final = f"""
+    locktype = 'advisory' AND objsubid = {ADVISORY_PAIR} AND granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 _ABSENT: Final = f"""
     NOT EXISTS (
-        SELECT 1 FROM pg_locks AS present
-        WHERE present.locktype = 'advisory' AND present.objsubid = {ADVISORY_PAIR}
-          AND present.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-          AND present.classid = CAST($1 AS oid) AND present.objid = CAST(%s AS oid)
-          AND present.granted
+        SELECT 1 FROM pg_locks
+        WHERE {_OURS} AND classid = CAST($1 AS oid) AND objid = CAST(%s AS oid)
     )
 """
-_ORPHANED: Final = f"""
-    SELECT left_by.owner
-    FROM (SELECT DISTINCT owner FROM outbox_sms WHERE state = 0) AS left_by
-    WHERE left_by.owner <> $2 AND {_ABSENT % "left_by.owner"}
+_IS_ABSENT: Final = f"SELECT {_ABSENT % '$2'}"
+_PRESENT: Final = f"""
+    SELECT CAST(objid AS INT8) FROM pg_locks WHERE {_OURS} AND classid = CAST($1 AS oid)
 """
+_WARNED: Final = f"""
+    SELECT EXISTS (
+        SELECT 1 FROM pg_locks
+        WHERE {_OURS} AND classid = CAST($1 AS oid) AND objid = CAST($2 AS oid)
+          AND pid <> pg_backend_pid()
+    )
+"""
+# Whoever has started and whose end nobody has seen to yet.
+_BEGUN: Final = "SELECT DISTINCT id >> $1 FROM smsc_connection WHERE down_at = 0"
+_INHERIT: Final = f"""
+    WITH taken AS (
+        UPDATE outbox_sms SET owner = $2
+        WHERE seq IN (
+            SELECT seq FROM outbox_sms WHERE state = 0 AND owner = $1 ORDER BY seq LIMIT $3
+        )
+        RETURNING {", ".join(OUTBOX_SMS.columns)}
+    )
+    SELECT * FROM taken ORDER BY seq
+"""
+_END: Final = "UPDATE smsc_connection SET down_at = $3 WHERE id >> $2 = $1 AND down_at = 0"
 _TWINS: Final = f"""
     SELECT {", ".join(f"mo.{name}" for name in MO.columns)},
         (at_smsc.down_at > 0 OR {_ABSENT % "(at_smsc.id >> $3)"}) AS sure
@@ -42,8 +77,6 @@ _TWINS: Final = f"""
       AND (mo.connection >> $3) <> $5
     ORDER BY mo.seq
 """
-BOOT_SHIFT: Final = 20
-"""Above these bits of a connection's number stands the start that it belongs to."""
 
 
 class Duties:
@@ -51,16 +84,20 @@ class Duties:
 
     Args:
         schema: Whose books: several may share a server.
+        clock: For how long another one has been warned.
     """
 
-    def __init__(self, schema: str) -> None:
+    def __init__(self, schema: str, clock: Clock) -> None:
         self._present: Final = _class("present", schema)
         self._duty: Final = _class("duty", schema)
         self._heir: Final = _class("heir", schema)
+        self._clock: Final = clock
         self._boot = 0
         self._is_present = False
+        self._shaken = False  # Whether others may have taken us for dead.
+        self._epoch = 0
         self._held: set[str] = set()
-        self._heir_of: set[int] = set()
+        self._warned: dict[int, float] = {}  # By daemon: since when we have warned it.
 
     def connected(self, db: Db) -> None:
         """On a new connection: nothing is held any more; be present at once.
@@ -69,8 +106,9 @@ class Duties:
             psycopg.Error: The connection is lost again.
         """
         self._is_present = False
+        self._shaken = self._boot > 0
         self._held.clear()
-        self._heir_of.clear()
+        self._warned.clear()
         if self._boot:
             self._appear(db)
 
@@ -86,11 +124,34 @@ class Duties:
         for duty in sorted(set(duties) - self._held):
             if _try(db, self._duty, _number(duty)):
                 self._held.add(duty)
-        orphaned = db.execute(_ORPHANED, (self._present, boot), binary=True).fetchall()
-        for (owner,) in orphaned:
-            if owner not in self._heir_of and _try(db, self._heir, owner):
-                self._heir_of.add(owner)
-        return Tended(frozenset(self._held & set(duties)), frozenset(self._heir_of))
+        # In this order: who is present here is not taken over by whom it is not warned by.
+        present = {row[0] for row in db.execute(_PRESENT, (self._present,), binary=True)}
+        sure = self._is_present and not _is(db, _WARNED, self._heir, boot)
+        if not sure:
+            self._shaken = True
+        elif self._shaken:
+            self._shaken, self._epoch = False, self._epoch + 1
+        self._warn(db, present | {boot})
+        return Tended(
+            frozenset(self._held & set(duties)),
+            frozenset(owner for owner in self._warned if self._is_heir_of(owner)),
+            sure,
+            self._epoch,
+            len(present | {boot}),
+        )
+
+    def inherit(self, db: Db, owner: int, boot: int, *, now_ms: int, most: int) -> list[OutboxSms]:
+        """See `Store.inherit`.
+
+        Raises:
+            psycopg.Error: The connection is lost.
+        """
+        if not self._is_heir_of(owner) or not _is(db, _IS_ABSENT, self._present, owner):
+            return []
+        found = db.execute(_INHERIT, (owner, boot, most), binary=True).fetchall()
+        if len(found) < most:
+            db.execute(_END, (owner, BOOT_SHIFT, now_ms))
+        return [OutboxSms(*row) for row in found]
 
     def twins(
         self, db: Db, fingerprints: Sequence[bytes], *, boot: int, since_ms: int
@@ -108,13 +169,33 @@ class Duties:
         return found
 
     def _appear(self, db: Db) -> None:
+        if db.info.server_version >= IDLE_ENDS_SINCE:
+            db.execute(_IDLE_ENDS)
         # Not had: our own connection of before is not over yet for the server, and shows that we
         # live; asked again at the next `tend`.
         self._is_present = _try(db, self._present, self._boot)
 
+    def _warn(self, db: Db, present: Collection[int]) -> None:
+        """Warn who seems to be dead; whoever lives, or has nothing to leave, is warned no more."""
+        begun = {row[0] for row in db.execute(_BEGUN, (BOOT_SHIFT,), binary=True)}
+        for owner in self._warned.keys() - (begun - set(present)):
+            db.execute(_LET_GO, (self._heir, owner))
+            del self._warned[owner]
+        for owner in sorted(begun - set(present) - self._warned.keys()):
+            if _try(db, self._heir, owner):
+                self._warned[owner] = self._clock.monotonic_s()
+
+    def _is_heir_of(self, owner: int) -> bool:
+        since_s = self._warned.get(owner)
+        return since_s is not None and self._clock.monotonic_s() - since_s >= ABSENT_S
+
 
 def _try(db: Db, kind: int, number: int) -> bool:
-    row: Any = db.execute(_TRY, (kind, number), binary=True).fetchone()
+    return _is(db, _TRY, kind, number)
+
+
+def _is(db: Db, question: str, *values: int) -> bool:
+    row: Any = db.execute(question, values, binary=True).fetchone()
     return bool(row[0])
 
 

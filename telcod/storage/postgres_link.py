@@ -25,7 +25,7 @@ _DEFAULTS: Final[dict[str, str | int]] = {
     "tcp_user_timeout": 10_000,
 }
 WRITES: Final = "read-write"  # Of several hosts the one that writes; a standby is passed over.
-READS: Final = "any"
+READS: Final = "primary"  # A standby may not have what was committed just now.
 STATEMENTS_MAX: Final = 500
 """Statements that are kept prepared: some ten for each table."""
 

@@ -167,6 +167,17 @@ class SqliteStore:
         """See `Store.tend`: there is one daemon, and it does everything."""
         return Tended(frozenset(duties), frozenset())
 
+    def inherit(
+        self,
+        owner: int,  # noqa: ARG002  # The port's.
+        boot: int,  # noqa: ARG002
+        *,
+        now_ms: int,  # noqa: ARG002
+        most: int,  # noqa: ARG002
+    ) -> list[OutboxSms]:
+        """See `Store.inherit`: there is one daemon, and nobody to leave it anything."""
+        return []
+
     def close(self) -> None:
         """Checkpoint (not after a `StoreFailed`), close the file, let the lock go."""
         if self._failed:

@@ -129,6 +129,33 @@ def test_while_the_first_copy_is_carried_out_a_later_one_waits_for_it(evidence, 
     assert (taken is record) is again
 
 
+@pytest.mark.parametrize(
+    ("pending_s", "later_s", "again"),
+    [
+        (PENDING_DOUBT_S, 0.0, True),
+        (PENDING_DOUBT_S, STABLE_S - JUST_BEFORE, True),
+        (PENDING_DOUBT_S, STABLE_S, False),
+        (PENDING_DOUBT_S - JUST_BEFORE, 0.0, False),
+    ],
+)
+def test_a_copy_that_met_a_late_answer_on_its_way_is_a_redelivery(
+    evidence, pending_s, later_s, again
+):
+    record, _ = evidence.take(KT, 1, now=0)
+    record.seq = 3
+    evidence.answered(record, written=True, now=pending_s)
+    assert evidence.take(KT, 1, now=pending_s + later_s)[1] is again
+
+
+def test_a_late_answer_met_one_copy_and_the_next_is_new(evidence):
+    record, _ = evidence.take(KT, 1, now=0)
+    record.seq = 3
+    evidence.answered(record, written=True, now=12)
+    assert evidence.take(KT, 1, now=12) == (record, True)
+    evidence.answered(record, written=True, now=12)
+    assert evidence.take(KT, 1, now=12)[1] is False
+
+
 def test_a_copy_of_a_pending_text_whose_connection_went_down_waits_for_it(evidence):
     record, _ = evidence.take(KT, 1, now=0)
     evidence.connection_down(1, now=1)
@@ -224,6 +251,7 @@ class Evidence(RuleBasedStateMachine):
         self.sent: Counter[bytes] = Counter()
         self.ran: Counter[bytes] = Counter()
         self.excused: Counter[bytes] = Counter()
+        self.late: dict[bytes, float] = {}  # When an answer came so late that a copy may meet it.
 
     def confirm(self):
         for connection, seq in self.evidence.confirmed(now=self.now).items():
@@ -242,6 +270,7 @@ class Evidence(RuleBasedStateMachine):
             record.fingerprint == fingerprint and self.now - record.at_s >= PENDING_DOUBT_S
             for record, _ in self.pending
         )
+        slow = slow or self.now - self.late.get(fingerprint, -STABLE_S) < STABLE_S
         message.connection, message.answered_at = connection, None
         message.delivery += 1
         ticket = (message, message.delivery, connection)
@@ -257,6 +286,8 @@ class Evidence(RuleBasedStateMachine):
 
     def answer(self, record, message, delivery, connection):
         message.committed_at = self.journal[record.seq - 1][3]
+        if not record.answered and self.now - record.at_s >= PENDING_DOUBT_S:
+            self.late[record.fingerprint] = self.now
         written = connection in self.connections
         self.evidence.answered(record, written=written, now=self.now)
         if written and delivery == message.delivery:
