@@ -30,7 +30,7 @@ from handlers.daemon import changed_tariffs
 from ivr.agi import AgiServer
 from ivr.agi_scripts import Service
 from telcod import __version__, log
-from telcod.clock import Clock, ClockGuard, SystemClock
+from telcod.clock import BelievedClock, Clock, SystemClock
 from telcod.days import HOUR_MS
 from telcod.dispatch import Route
 from telcod.doors import Doors
@@ -141,11 +141,9 @@ class Daemon:
         routes: Mapping[str, Route] = SERVICE,
     ) -> None:
         self.settings: Final = settings
-        self.clock: Final = clock or SystemClock()
+        self.clock: Final = BelievedClock(clock or SystemClock())
         self.metrics: Final = Metrics()
-        self.guard: Final = ClockGuard(
-            wall_ms=self.clock.wall_ms(), monotonic_s=self.clock.monotonic_s()
-        )
+        self.guard: Final = self.clock
         self.ready: Final = asyncio.Event()
         self._told: Final = told
         self._routes: Final = routes
@@ -191,6 +189,8 @@ class Daemon:
             if self.books.shared:
                 # Others look at the books for what this start leaves in doubt, and it for theirs.
                 batcher.boot, doubt = boot, 0
+                self.gateway.shared = True
+                self.gateway.note_all()
                 store.tend(boot, ())
             else:
                 doubt = self.gateway.recover(store)
@@ -228,9 +228,8 @@ class Daemon:
             self.engine.start(asyncio.get_running_loop())
             async with self.books.reader() as self.reader, pages:
                 self.doors.connect(self.reader)
-                await self._serve(
-                    stop, pages, Tending(self.engine, store, boot, self.duty, self.gateway)
-                )
+                tending = Tending(self.engine, store, boot, self.duty, self.gateway, self.clock)
+                await self._serve(stop, pages, tending)
         finally:
             hashes.close()
             store.close()
@@ -257,7 +256,7 @@ class Daemon:
                 group.create_task(self.systemd.keep(self.submit, self._in_a_word), name="systemd"),
             ]
             if self.books.shared:
-                work.append(group.create_task(tending.run(), name="duties"))
+                work.append(group.create_task(tending.run(self._own_texts()), name="duties"))
             links = group.create_task(self.gateway.run(self._own_texts()), name="smpp")
             doors = group.create_task(
                 self.duty.keep(partial(self.doors.run, self.engine, self.gateway, self.reader)),

@@ -13,7 +13,7 @@ import msgspec
 from telcod.dispatch import Parsed
 from telcod.errors import Overloaded
 from telcod.rows import MO_PART, MoPart
-from telcod.text import DATA_CODING_DEFAULT, decode_gsm7, decode_ucs2
+from telcod.text import DATA_CODING_DEFAULT, decode_gsm7, decode_ucs2, without_nul
 from telcod.tx import Tx
 from telcod.types import Concat, Request
 from telcod.vault import Vault
@@ -113,7 +113,8 @@ def _decode(parts: list[tuple[int, bytes]]) -> str:
     if len(codings) > 1:
         return "".join(_decode([part]) for part in parts)
     whole = b"".join(data for _, data in parts)
-    return decode_gsm7(whole) if codings == {DATA_CODING_DEFAULT} else decode_ucs2(whole)
+    text = decode_gsm7(whole) if codings == {DATA_CODING_DEFAULT} else decode_ucs2(whole)
+    return without_nul(text)
 
 
 def _differs(row: MoPart, concat: Concat, sealed: bytes, vault: Vault) -> bool:

@@ -5,6 +5,7 @@ monotonic time is seconds from an arbitrary start, and serves for timers only.  
 starts are in `telcod.days`.
 """
 
+import threading
 import time
 from typing import Final, Protocol
 
@@ -123,6 +124,42 @@ class ClockGuard:
         """A person has looked at the clock, and it is right."""
         self._jumped = False
         self._jump_ms = 0
+
+
+class BelievedClock(ClockGuard):
+    """A clock and its guard: the wall clock for as long as it can be believed.
+
+    Once it has jumped, time goes on as if it had not, by the monotonic clock, until a person
+    confirms the new one.  So a clock that is set to 2066 and back again has priced, ended and
+    measured nothing by it, and no commit is of 2066.  Every reading is an observation: there is no
+    moment at which a clock that was set is not yet doubted.  Read from any thread.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        wall_ms, monotonic_s = clock.wall_ms(), clock.monotonic_s()
+        super().__init__(wall_ms=wall_ms, monotonic_s=monotonic_s)
+        self._clock: Final = clock
+        self._believed_ms = _offset_ms(wall_ms, monotonic_s)
+        self._lock: Final = threading.Lock()
+
+    def wall_ms(self) -> int:
+        """See `Clock.wall_ms`; while the clock is doubted, what it would say had nobody set it."""
+        with self._lock:
+            wall_ms, monotonic_s = self._clock.wall_ms(), self._clock.monotonic_s()
+            self.observe(wall_ms=wall_ms, monotonic_s=monotonic_s)
+            if self.jumped:
+                return self._believed_ms + round(monotonic_s * 1_000)
+            self._believed_ms = _offset_ms(wall_ms, monotonic_s)
+            return wall_ms
+
+    def monotonic_s(self) -> float:
+        """See `Clock.monotonic_s`."""
+        return self._clock.monotonic_s()
+
+    def doubts(self, clock: Clock) -> bool:
+        """See `ClockGuard.doubts`; `clock` is this one."""
+        clock.wall_ms()
+        return self.jumped
 
 
 def _offset_ms(wall_ms: int, monotonic_s: float) -> int:

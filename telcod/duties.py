@@ -12,10 +12,12 @@ from typing import Final
 
 import structlog
 
+from telcod.clock import Clock
 from telcod.engine import Engine
 from telcod.errors import TelcodError
-from telcod.ports import Store
+from telcod.ports import LEASE_S, Store
 from telcod.smpp.gateway import Gateway
+from telcod.smpp.sender import Reader
 
 CLOCK: Final = "clock"
 TEND_S: Final = 1.0
@@ -74,35 +76,79 @@ class Duty:
 class Tending:
     """Shows once a second that this daemon lives, and takes on what nobody else does.
 
+    While it can't, for whatever reason, the duty is not held and no text is sent: others may have
+    taken both over (`telcod.storage.postgres_duties`).
+
     Args:
         engine: On whose thread the store is asked.
         store: The books, shared with others.
         boot: The number of this daemon's start.
         duty: Set as the store says.
-        gateway: Told whose texts it has to send besides its own.
+        gateway: Told whose texts it has to send besides its own, and whether it may send.
+        clock: For how long an answer of the store counts.
     """
 
     def __init__(
-        self, engine: Engine, store: Store, boot: int, duty: Duty, gateway: Gateway
+        self,
+        engine: Engine,
+        store: Store,
+        boot: int,
+        duty: Duty,
+        gateway: Gateway,
+        clock: Clock,
     ) -> None:
         self._engine: Final = engine
         self._tend: Final = partial(store.tend, boot, (CLOCK,))
         self._duty: Final = duty
         self._gateway: Final = gateway
+        self._clock: Final = clock
+        self._epoch = 0
+        self._sure_until_s = 0.0
+        self.daemons = 1
+        """How many share the books, as far as we know."""
+        gateway.sender.may_send = self.may_send
 
-    async def run(self) -> None:
+    def may_send(self) -> bool:
+        """Whether nobody else may be sending our texts."""
+        return self._clock.monotonic_s() < self._sure_until_s
+
+    async def run(self, reader: Reader) -> None:
         """Tend for ever; cancel to stop."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._take_over())
+            while True:
+                await self.tick(reader)
+                await asyncio.sleep(TEND_S)
+
+    async def _take_over(self) -> None:
+        # Apart, and never given up halfway: what was taken over in the books has to be sent.
         while True:
-            await self.tick()
+            try:
+                await self._gateway.take_over(self._engine.submit)
+            except TelcodError as error:
+                _log.warning("outbox.not_taken_over", reason=error.sentence())
             await asyncio.sleep(TEND_S)
 
-    async def tick(self) -> None:
+    async def tick(self, reader: Reader) -> None:
         """Once; what can't be shown to the store is not held."""
+        begun_s = self._clock.monotonic_s()
         try:
-            tended = await self._engine.between_batches(self._tend)
-        except TelcodError as error:
-            _log.warning("duty.unknown", reason=error.sentence())
+            async with asyncio.timeout(LEASE_S):
+                tended = await self._engine.between_batches(self._tend)
+        except (TelcodError, TimeoutError) as error:
+            reason = error.sentence() if isinstance(error, TelcodError) else "no answer"
+            _log.warning("duty.unknown", reason=reason)
             self._duty.set(held=False)
             return
+        self.daemons = tended.daemons
         self._duty.set(held=CLOCK in tended.duties)
         self._gateway.inherit(tended.heir_of)
+        try:
+            if tended.epoch != self._epoch and tended.sure:
+                self._gateway.note_all()
+                await self._gateway.sender.disown(reader)
+                self._epoch = tended.epoch
+            if tended.sure:
+                self._sure_until_s = begun_s + LEASE_S
+        except TelcodError as error:
+            _log.warning("outbox.unreadable", reason=error.sentence())

@@ -38,7 +38,7 @@ from telcod.errors import (
     TelcodError,
     Unavailable,
 )
-from telcod.ports import DOUBT_S, Sent, Settled, Store, Twin
+from telcod.ports import AGAIN, BOOT_SHIFT, DOUBT_S, Sent, Settled, Store, Twin
 from telcod.rows import (
     ACCOUNT,
     COMMAND,
@@ -67,7 +67,7 @@ from telcod.rows import (
 )
 from telcod.rules import Rules
 from telcod.tx import Tx
-from telcod.types import Answer, Channel, Language, Mo, Reply, Request, SecretNeeded, say
+from telcod.types import Again, Answer, Channel, Language, Mo, Reply, Request, SecretNeeded, say
 from telcod.vault import Vault
 
 Result = Answer | SecretNeeded | TelcodError
@@ -75,14 +75,22 @@ Sink = Callable[[Request, Result], None]
 
 PART_ROUTE: Final = "sms.part"
 PRUNE_ROUTE: Final = "clock.prune"
+INHERIT_ROUTE: Final = "daemon.inherit"
 QUARANTINED: Final = "ours.sorry"
 PRUNED_MAX: Final = 2_000
+INHERITED_MAX: Final = 1_000
 EARLY_RECEIPTS_MAX: Final = 10_000
 COMMIT_CLOCK: Final = "commit_ms"
 BATCH_MAX: Final = 512
+WAITED_MAX_S: Final = 2.5
+"""For so long a text may wait for its turn, where the SMSC may send it again to another daemon."""
+RECOUNT_S: Final = 10.0
 SETTLE_WAIT_S: Final = (
     0.02  # What was sent is recorded with the next batch, or after this long when nothing comes.
 )
+
+FULL_WAIT_S: Final = 1.0
+"""How long a full disk is left alone before it's asked again, also when nobody wants anything."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -141,6 +149,10 @@ class Batcher:
         self._early: dict[str, dict[str, str]] = {}
         self._settling: Sequence[Settled] = ()
         self._twins: dict[bytes, list[Twin]] = {}
+        self._agains = 0
+        self._now_s = 0.0  # When the open batch had its turn.
+        self._others_until_s = 0.0
+        self._recount_at_s = 0.0
         self.boot = 0
         """Where several daemons share the books: the number of this one's start."""
 
@@ -219,8 +231,10 @@ class Batcher:
         self._receipts.clear()
         store = self.store
         turn = store.begin()
+        self._now_s = self._clock.monotonic_s()
         if turn is not None:
             self._seqs, self._heads, self._commit_ms = turn
+            self._others_until_s = self._now_s + DOUBT_S
         now_ms = max(self._clock.wall_ms(), self._commit_ms)
         tx = Tx(
             store,
@@ -323,10 +337,15 @@ class Batcher:
             number += 1
             todo = [(request, foresees) for request, foresees in todo if len(foresees) > number]
 
+    @property
+    def _has_others(self) -> bool:
+        """Whether another daemon may have had a text that comes now: it has written lately."""
+        return self.boot > 0 and self._now_s < self._others_until_s
+
     def _find_twins(self, requests: Sequence[Request], now_ms: int) -> None:
         """Look for texts that the SMSC sends again, by another link than at first (SMPP-2)."""
         self._twins = {}
-        if not self.boot:
+        if not self._has_others:
             return
         asked = [request.mo.fingerprint for request in requests if request.mo is not None]
         if asked:
@@ -337,8 +356,14 @@ class Batcher:
     def _again_by_other_link(self, tx: Tx, mo: Mo) -> Result | None:
         """The stored verdict of a text that another daemon took, and no second reply.
 
-        From now on it's a text of this link: each of several equal ones is matched once.
+        From now on its evidence is ours: each of several equal ones is matched once, and when we
+        die before its answer is known to be read, it is in doubt again.
+
+        What has waited for long may have been sent again meanwhile, and its copy may be so old that
+        it isn't in doubt any more: the SMSC is asked which one it is.
         """
+        if self._now_s - mo.taken_s > WAITED_MAX_S:
+            return Overloaded("it waited for so long that another daemon may have had it meanwhile")
         twins = self._twins.get(mo.fingerprint)
         if not twins:
             return None
@@ -346,12 +371,16 @@ class Batcher:
         if sure is None:
             return Overloaded("the same text came by another link just now; which one it is shows")
         twins.remove(sure)
-        tx.put(MO, msgspec.structs.replace(sure.row, connection=mo.connection))
-        _log.info("text.redelivered", journal=sure.row.seq, by="another link")
-        return Answer(sure.row.verdict, seq=sure.row.seq)
+        seq = sure.row.seq
+        self._agains = (self._agains + 1) % AGAIN
+        number = (self.boot << BOOT_SHIFT) | AGAIN | self._agains
+        tx.put(SMSC_CONNECTION, SmscConnection(number, "", tx.now_ms, 0, seq - 1, 0))
+        tx.put(MO, msgspec.structs.replace(sure.row, connection=number))
+        _log.info("text.redelivered", journal=seq, by="another link")
+        return Again(sure.row.verdict, seq=seq, connection=number)
 
     def _carry_out(self, tx: Tx, request: Request) -> Result:
-        if self._twins and request.mo is not None:
+        if request.mo is not None and self._has_others:
             again = self._again_by_other_link(tx, request.mo)
             if again is not None:
                 return again
@@ -367,6 +396,8 @@ class Batcher:
                 return self._carry_out_receipt(tx, request)
             if request.route == PRUNE_ROUTE:
                 return self._prune(tx, request)
+            if request.route == INHERIT_ROUTE:
+                return self._inherit(tx, request)
             reply = self._routes[request.route].handler(request, tx)
             text = self._render(tx, request, reply)
         except (TelcodError, LedgerCorrupt):
@@ -383,7 +414,10 @@ class Batcher:
         Keep it, or carry out the whole when it is the last one to come (SMPP-3).
         """
         mark = tx.mark()
-        taken = take_part(tx, request, self.vault, waiting=self._parts_waiting + tx.parts_delta)
+        waiting = self._parts_waiting + tx.parts_delta
+        if self._has_others and not 0 <= waiting < tx.rules.limits.texts.parts_total_max:
+            waiting = self._recounted(waiting)
+        taken = take_part(tx, request, self.vault, waiting=waiting)
         if isinstance(taken, TelcodError):
             return taken
         if isinstance(taken, AssemblyWaits):
@@ -393,10 +427,20 @@ class Batcher:
             return SecretNeeded(taken.parsed.secret)
         return self._carry_out(tx, taken.request)
 
-    def _carry_out_receipt(self, tx: Tx, request: Request) -> Answer:
+    def _recounted(self, waiting: int) -> int:
+        """Parts may come to one daemon and be put together by another: each counts its own."""
+        if self._now_s >= self._recount_at_s:
+            self._recount_at_s = self._now_s + RECOUNT_S
+            found = sum(1 for _ in self.store.scan(MO_PART))
+            self._parts_waiting += found - waiting
+            return found
+        return waiting
+
+    def _carry_out_receipt(self, tx: Tx, request: Request) -> Answer | Overloaded:
         """What became of a text that asked for a receipt (SMPP-4).
 
-        One that nobody knows is kept in the journal and that is all.
+        One that nobody knows is kept in the journal and that is all.  Where another daemon may
+        have sent its text, and not have told the books yet, the SMSC is asked to try again, once.
         """
         link, message_id, state = request.args
         if state == "on_the_way":
@@ -415,9 +459,12 @@ class Batcher:
         found = [known] if known is not None else []
         if not found and message_id:
             # It may be faster than the answer to its text: remembered until that is settled.
+            is_first = link not in self._early.get(message_id, {})
             self._early.setdefault(message_id, {})[link] = state
             while len(self._early) > EARLY_RECEIPTS_MAX:
                 del self._early[next(iter(self._early))]
+            if is_first and self._has_others:
+                return Overloaded("a receipt came before its text is known to be sent")
         for sent in found:
             self._receipt(tx, sent, state, link, message_id)
         outcome = f"receipt.{state}" if found else "receipt.unmatched"
@@ -522,11 +569,20 @@ class Batcher:
         self._parts_waiting = sum(1 for _ in self.store.scan(MO_PART))
         return Answer("pruned", data={"rows": gone})
 
+    def _inherit(self, tx: Tx, request: Request) -> Answer:
+        """Take over texts of a daemon that died; whoever asked sends them from now on."""
+        rows = self.store.inherit(
+            int(request.args[0]), self.boot, now_ms=tx.now_ms, most=INHERITED_MAX
+        )
+        return Answer("inherited", data={"rows": rows})
+
     def _refused(self, tx: Tx, request: Request, refused: StoreRefused) -> Answer:
         """Set aside what the store refused; its journal row keeps nothing that it could refuse."""
         reply = _quarantine(tx, request, refused)
+        if not request.key.isprintable():
+            request = msgspec.structs.replace(request, key="")
         if request.mo is not None:
-            source = "".join(char for char in request.mo.source if char.isascii())
+            source = "".join(char for char in request.mo.source if " " <= char <= "~")
             kept = msgspec.structs.replace(request.mo, stored_text="", source=source)
             request = msgspec.structs.replace(request, mo=kept, route=request.route[:64])
         return self._record(tx, request, reply, self._render(tx, request, reply))
@@ -658,6 +714,7 @@ class Engine:
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._settle_timer: asyncio.TimerHandle | None = None
+        self._full_timer: asyncio.TimerHandle | None = None
         self.failed: TelcodError | None = None
         self.full = False
         self._errands: deque[Callable[[], None]] = deque()
@@ -700,8 +757,9 @@ class Engine:
         thread = self._thread
         if thread is not None:
             await asyncio.to_thread(thread.join)
-        if self._settle_timer is not None:
-            self._settle_timer.cancel()
+        for timer in (self._settle_timer, self._full_timer):
+            if timer is not None:
+                timer.cancel()
 
     def post(self, request: Request, sink: Sink) -> bool:
         """Queue a request; its result goes to `sink` on the loop's thread, after COMMIT.
@@ -797,18 +855,39 @@ class Engine:
         if self._settled or self._connections:
             self._queue.put(None)
 
+    def _ask_for_room_later(self) -> None:
+        """Notes that found no room, and whoever asks whether we are ready, wait for no request."""
+        if self._full_timer is None and self._loop is not None and not self._stopping:
+            self._full_timer = self._loop.call_later(FULL_WAIT_S, self._ask_for_room)
+
+    def _ask_for_room(self) -> None:
+        self._full_timer = None
+        self._queue.put(None)
+
     # -- the writer thread
+
+    def _has_nothing_to_do(self) -> bool:
+        """With an empty queue: whether there is not even a full disk to ask for room again.
+
+        What came just before the end, after the queue was looked at, is come round for.
+        """
+        if self._stopping:
+            self._queue.put(None)
+            return True
+        return not self.full
 
     def _write(self) -> None:
         while True:
+            stopping = self._stopping  # Before the queue is looked at: what it held then is taken.
             items = self._take()
             while self._errands:
                 self._errands.popleft()()
             settled, connections = self._take_notes()
             if not items and not settled and not connections:
-                if self._stopping:
+                if stopping:
                     return
-                continue
+                if self._has_nothing_to_do():
+                    continue
             if self._stopping:
                 self._queue.put(None)  # Come round once more: what was noted meanwhile goes too.
             try:
@@ -894,6 +973,8 @@ class Engine:
             if done.events:
                 self.on_events()
             self.on_batch(done.stats)
+        if full:
+            self._ask_for_room_later()
         if failed is not None:
             self._refuse_all(failed)
             self.on_failed(failed)

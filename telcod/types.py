@@ -48,7 +48,8 @@ class Mo(msgspec.Struct, frozen=True, gc=False):
 
     `source` is the sender's address as digits; `fingerprint` a keyed hash of the whole message
     (DESIGN 4); `stored_text` what may be kept of the text: never a password (PAY-1).  `sealed` is
-    an encrypted part, with `concat` its place.
+    an encrypted part, with `concat` its place.  `taken_s` is when it was received, monotonic
+    seconds.
     """
 
     connection: int
@@ -59,6 +60,7 @@ class Mo(msgspec.Struct, frozen=True, gc=False):
     sealed: bytes = b""
     data_coding: int = 0
     destination: str = ""
+    taken_s: float = 0.0
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -112,6 +114,15 @@ class Answer(msgspec.Struct, frozen=True):
     text: str = ""
     data: Mapping[str, object] | None = None
     seq: int = 0
+
+
+class Again(Answer, frozen=True):
+    """The answer of a text that came before, by another daemon: no second effect, no second reply.
+
+    `connection` is the number that it has in the journal from now on.
+    """
+
+    connection: int = 0
 
 
 class SecretNeeded(msgspec.Struct, frozen=True):

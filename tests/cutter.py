@@ -21,12 +21,14 @@ class Cutter:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
         self._sockets = []
+        self._threads = []
         self._word = self._done = None
         self._answered = False
         self._swallowing = False
         self._round = 0
         self.refuses = False  # Whether new connections are closed at once.
         self.cuts = 0
+        self.then = lambda: None  # What happens at the server before the ends are closed.
 
     def __enter__(self):
         self._accepting = threading.Thread(target=self._accept, daemon=True)
@@ -37,9 +39,11 @@ class Cutter:
         # Not only closed: a thread that waits in accept() would not wake up.
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        self._close_all()
         self._accepting.join(WAIT_S)
+        self._listening.close()
+        _close(self._sockets)
+        for thread in self._threads:
+            thread.join(WAIT_S)
 
     def cut_at(self, word, *, answered, done=b""):
         """Cut once, at the next `word` of the client."""
@@ -61,9 +65,11 @@ class Cutter:
                 (client, server, self._of_client),
                 (server, client, self._of_server),
             ):
-                threading.Thread(
+                thread = threading.Thread(
                     target=self._pump, args=(source, target, passed), daemon=True
-                ).start()
+                )
+                self._threads.append(thread)
+                thread.start()
 
     def _pump(self, source, target, passed):
         said, this_round = b"", self._round
@@ -76,7 +82,7 @@ class Cutter:
                     break
                 if not (self._swallowing and passed == self._of_server):
                     target.sendall(chunk)
-        self._close_all()
+        _close((source, target))
 
     def _of_client(self, said):
         if self._word is not None and self._word in said:
@@ -90,12 +96,13 @@ class Cutter:
     def _of_server(self, said):
         if self._swallowing and self._done in said:
             self._swallowing = False
+            self.then()
             return False
         return True
 
-    def _close_all(self):
-        for each in self._sockets:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-        self._sockets = []
+
+def _close(sockets):
+    for each in sockets:
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+        each.close()

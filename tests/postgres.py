@@ -16,6 +16,7 @@ import tempfile
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg.sql import SQL, Identifier
@@ -26,6 +27,7 @@ from telcod.storage.postgres import PostgresStore
 USER = "postgres"
 TEMPLATE = "books"
 TRIES = 5
+STOP_S = 60
 WITH_ICU = 15
 MEMORY_BYTES_MIN = 2 << 30
 SETTINGS = {
@@ -35,6 +37,8 @@ SETTINGS = {
     "autovacuum": "off",
     "log_min_messages": "fatal",
 }
+# A server outlives the process that started it, and so would that of tests that were killed.
+_WATCH = 'read _; "$0" -D "$1" stop -w -m immediate; rm -rf "$1" "$2"'
 _numbers = count(1)
 
 
@@ -64,11 +68,21 @@ class Server:
         self.folder = Path(tempfile.mkdtemp(prefix="pg", dir=_fast_folder()))
         self.data = self.folder / "data"
         self.settings = SETTINGS | settings
-        self._as = {}
+        self._as: dict[str, Any] = {}
         if os.geteuid() == 0:
             user = pwd.getpwnam(USER)
             os.chown(self.folder, user.pw_uid, user.pw_gid)
             self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": ()}
+        # However the tests end, the input of this one ends with them.
+        self._watch = subprocess.Popen(
+            ["sh", "-c", _WATCH, binaries() / "pg_ctl", self.data, self.folder],
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            **self._as,
+        )
         # Words sorted as people sort them: where bytes must be compared, the schema has to say so.
         order = ("--locale-provider=icu", "--icu-locale=vi") if _version() >= WITH_ICU else ()
         self._run(
@@ -102,8 +116,7 @@ class Server:
 
     def remove(self):
         """Stop it and remove its folder."""
-        if (self.data / "postmaster.pid").exists():
-            self.stop("immediate")
+        self._watch.communicate(timeout=STOP_S)  # It reads the end of its input.
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, database):

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telcod.clock import ClockGuard, ManualClock, SystemClock
+from telcod.clock import BelievedClock, ClockGuard, ManualClock, SystemClock
 
 START_MS = 1_700_000_000_000
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 
 
 def guarded(clock):
@@ -95,3 +96,44 @@ def test_a_clock_that_is_slewed_is_believed_however_far_it_drifts(steps):
         clock.jump(slewed_ms)
         observe(guard, clock)
     assert not guard.jumped
+
+
+# ------------------------------------------------------------------- the clock that is believed
+
+
+@pytest.mark.parametrize("jump_ms", [40 * 365 * DAY_MS, HOUR_MS, -HOUR_MS])
+def test_a_clock_that_was_set_goes_on_as_if_it_had_not_been_until_it_is_confirmed(jump_ms):
+    clock = ManualClock(START_MS)
+    believed = BelievedClock(clock)
+    clock.advance(5_000)
+    clock.jump(jump_ms)
+    assert believed.wall_ms() == START_MS + 5_000
+    clock.advance(60_000)
+    assert believed.wall_ms() == START_MS + 65_000
+    assert believed.doubts(believed)
+    assert believed.jump_ms == jump_ms
+    believed.confirm()
+    assert not believed.doubts(believed)
+    assert believed.wall_ms() == clock.wall_ms()
+
+
+def test_a_clock_that_is_set_and_set_back_leaves_no_trace_once_it_is_confirmed():
+    clock = ManualClock(START_MS)
+    believed = BelievedClock(clock)
+    clock.jump(DAY_MS)
+    assert believed.wall_ms() == START_MS
+    clock.jump(-DAY_MS)
+    clock.advance(1_000)
+    assert believed.doubts(believed)
+    believed.confirm()
+    assert believed.wall_ms() == START_MS + 1_000
+
+
+def test_a_clock_that_is_slewed_is_followed():
+    clock = ManualClock(START_MS)
+    believed = BelievedClock(clock)
+    for _ in range(100):
+        clock.advance(1_000)
+        clock.jump(50)
+        assert believed.wall_ms() == clock.wall_ms()
+    assert not believed.jumped

@@ -1,5 +1,7 @@
 """From what people type to a route: every spelling leads where it should, and nothing raises."""
 
+from itertools import product
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -7,10 +9,15 @@ from hypothesis import strategies as st
 import handlers
 from telcod.dispatch import (
     MALFORMED_ROUTE,
+    NUMBERS_CHARS_MAX,
+    REMEMBERED_CHARS_MAX,
+    REMEMBERED_MAX,
+    TOO_MANY,
     UNKNOWN_ROUTE,
     Args,
     Dispatcher,
     DispatchError,
+    Parsed,
     Route,
 )
 from telcod.msisdn import OLD_PREFIXES
@@ -263,6 +270,41 @@ def test_an_alias_needs_no_code():
     assert built.short_codes == ("1566",)
 
 
+@pytest.mark.rule("NUM-2", "KW-2")
+def test_numbers_are_read_by_the_map_that_the_table_was_built_with():
+    adds = Route("add", handler, Args.NUMBERS, "usage.add")
+    built = Dispatcher.build({"1566": (adds,)}, {"1566": {"add": ["B"]}}, {"0120": "071"})
+    assert built.parse("1566", "B 01201234567").args == ("84711234567",)
+    assert built.parse("15660120 123 4567", "Hi").args == ("84711234567", "Hi")
+
+
+@pytest.mark.rule("PFM-30")
+def test_only_1566_goes_on_with_a_number():
+    dispatcher = shipped_rules().dispatcher
+    found = [dispatcher.short_code_or_none(to) for to in ("1566", "9223", "15660903000001")]
+    assert found == ["1566", "9223", "1566"]
+    assert dispatcher.short_code_or_none("92230903000001") is None
+    other = Dispatcher.build({"9223": (ONE,)}, {"9223": {"one": ["A"]}}, OLD_PREFIXES)
+    assert other.short_code_or_none("15660903000001") is None
+
+
+@pytest.mark.rule("PAY-1")
+def test_what_may_hold_a_password_is_not_shown_by_its_repr():
+    parsed = Parsed("password.set", ("confidence",), "confidence", secret_bearing=True)
+    assert repr(parsed) == "Parsed(route='password.set', args=('***',))"
+    assert repr(Parsed("help", ("B",))) == "Parsed(route='help', args=('B',))"
+
+
+def test_texts_that_are_remembered_are_few_and_short():
+    built = Dispatcher.build({"1566": (ONE,)}, {"1566": {"one": ["A"]}}, OLD_PREFIXES)
+    assert built.parse("1566", "A" + " " * REMEMBERED_CHARS_MAX).route == "one"
+    assert not built._remembered
+    spellings = ["".join(blanks) + "a" for blanks in product(" _\t", repeat=8)]
+    assert len(spellings) > REMEMBERED_MAX
+    assert {built.parse("1566", spelling).route for spelling in spellings} == {"one"}
+    assert 0 < len(built._remembered) <= REMEMBERED_MAX
+
+
 GOOD_TEXTS = (
     *("DK", "DK7", "HUY", "KT", "Y", "N", "B 1", "XOAB", "KT B", "W 1", "XOAW", "KT W"),
     *("KT CUOC", "TC", "ON", "HD", "NN VI"),
@@ -278,3 +320,12 @@ def test_every_route_of_the_shipped_tables_is_reached_by_its_first_keyword():
         if code == "9223":
             reached |= {parse("MK abcd", code).route, parse("NHAN", code).route}
         assert {route.name for route in routes} <= reached
+
+
+@pytest.mark.rule("KW-5")
+@pytest.mark.parametrize("filler", ["12345678 ", "1 ", "x ", "1"])
+def test_a_text_longer_than_any_list_of_numbers_is_not_looked_through(filler):
+    short = parse("B " + filler * (NUMBERS_CHARS_MAX // len(filler) // 100))
+    long = parse("B " + filler * (2 * NUMBERS_CHARS_MAX))
+    assert (short.route, long.route) == ("list.black_add", MALFORMED_ROUTE)
+    assert long.args == (TOO_MANY,)

@@ -509,3 +509,91 @@ def test_other_rules_are_used_from_the_next_batch_on(world):
         assert answer.outcome == "confirm.ask_trial"
 
     asyncio.run(play())
+
+
+# ----------------------------------------------------------- nothing wakes it but itself
+
+
+class FullOnce(BadDisk):
+    """Has no room for one batch, and then it has."""
+
+    def commit(self):
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+        super().commit()
+
+
+def test_when_there_is_room_again_notes_are_kept_though_nobody_asks_for_anything():
+    async def play():
+        world = World(routes=ROUTES, store=FullOnce())
+        world.subscriber(A)
+        world.text(A, "HD")
+        engine = await running(world)
+        batch = asyncio.Event()
+        engine.on_batch = lambda stats: batch.set()
+        world.store.error = StoreFull("no room")
+        engine.settle(Settled(1, 1, 1, 5, "smsc-a", "id"))
+        await asyncio.wait_for(batch.wait(), 20)
+        assert [row.state for row in world.outbox()] == [1]
+        await engine.stop()
+
+    asyncio.run(play())
+
+
+@pytest.mark.rule("HTTP-3")
+def test_when_there_is_room_again_it_is_said_though_nobody_asks_for_anything(world):
+    async def play():
+        engine = await running(world)
+        batch = asyncio.Event()
+        engine.on_batch = lambda stats: batch.set()
+        world.store.error = StoreFull("no room")
+        with pytest.raises(Overloaded):
+            await engine.submit(world.topup_request(A, 1))
+        assert engine.full
+        world.store.error = None
+        await asyncio.wait_for(batch.wait(), 20)
+        assert not engine.full
+        await engine.stop()
+
+    asyncio.run(play())
+
+
+class StoppedInBetween(Engine):
+    """A request comes, and then the end, after the writer has looked at an empty queue."""
+
+    in_between = None
+
+    def _take_notes(self):
+        found = super()._take_notes()
+        if self.in_between is not None:
+            come, self.in_between = self.in_between, None
+            come()
+        return found
+
+
+@pytest.mark.rule("CLI-1")
+def test_what_was_accepted_just_before_the_end_is_committed(world):
+    async def play():
+        loop = asyncio.get_running_loop()
+        engine = StoppedInBetween(world.batcher, queue_max=10)
+        begun, ended = asyncio.Event(), asyncio.Event()
+        results: list = []
+
+        async def accept_and_end():
+            assert engine.post(world.topup_request(A, 1), lambda _, got: results.append(got))
+            begun.set()
+            await engine.stop()
+            ended.set()
+
+        def come():
+            asyncio.run_coroutine_threadsafe(accept_and_end(), loop)
+            asyncio.run_coroutine_threadsafe(begun.wait(), loop).result(20)
+
+        engine.in_between = come
+        engine.start(loop)
+        engine._queue.put(None)  # As a timer does whose notes went with an earlier batch.
+        await asyncio.wait_for(ended.wait(), 20)
+        assert [result.outcome for result in results] == ["topup.done"]
+
+    asyncio.run(play())

@@ -246,13 +246,69 @@ def test_no_text_breaks_the_cutting_and_no_digit_is_lost(text):
         ("MobiFone", 0, 0, NumberError.NAME),
         ("84903123456", 5, 0, NumberError.NAME),
         ("84.113.161.245", 0, 14, NumberError.NAME),
+        ("84012345678", 1, 1, NumberError.TOO_SHORT),
+        ("84900123456", 1, 1, 84900123456),
+        ("123456", 1, 1, NumberError.SHORT_CODE),
+        ("1234567", 1, 1, NumberError.FOREIGN),
     ],
 )
 def test_a_senders_address_is_a_number_a_short_code_or_a_name(addr, ton, npi, number):
     assert from_address(addr, ton, npi) == number
 
 
+@pytest.mark.rule("NUM-2")
+def test_the_map_of_old_prefixes_holds_wherever_a_number_may_stand():
+    odd = {"0120": "071"}
+    number = 84711234567
+    assert from_address("01201234567", 0, 1, odd) == number
+    assert from_address("841201234567", 1, 1, odd) == number
+    for typed, found in (
+        ("0120 123 4567", [Typed("0120 123 4567", number)]),
+        ("x 01201234567", [Typed("x", NumberError.NOT_A_NUMBER), Typed("01201234567", number)]),
+        (
+            "0903123456 01201234567",
+            [Typed("0903123456", NUMBER), Typed("01201234567", number)],
+        ),
+        ("0121 123 4567", [Typed("0121 123 4567", NumberError.TOO_LONG)]),
+    ):
+        assert list(parse_many(typed, odd)) == found
+
+
 @pytest.mark.rule("SMPP-2")
 @given(st.text(), st.integers(0, 255), st.integers(0, 255))
 def test_no_address_breaks_the_reading(addr, ton, npi):
     from_address(addr, ton, npi)
+
+
+def joined_without_end(words):
+    """The numbers of some words, tried as `parse_many` says but without stopping anywhere."""
+    found, at = [], 0
+    while at < len(words):
+        ends = range(at + 1, min(at + 18, len(words)) + 1)
+        made = [(parse("".join(words[at:end])), end) for end in ends]
+        number, end = next(((n, e) for n, e in made if not isinstance(n, NumberError)), (0, at + 1))
+        found += [number] * bool(number)
+        at = end
+    return found
+
+
+pieces = st.sampled_from(
+    ["0", "84", "+84", "0084", "(0)", "0120", "903", "9", "123456", "1 2 3", "x", "0903123456"]
+)
+
+
+@given(st.lists(pieces, min_size=2, max_size=24))
+def test_words_that_are_too_many_digits_for_a_number_hide_none_behind_them(some):
+    words = " ".join(some).split()
+    found = [one.number for one in parse_many(" ".join(words))]
+    numbers = [number for number in found if not isinstance(number, NumberError)]
+    whole = parse("".join(words))
+    if len(words) <= 18 and not isinstance(whole, NumberError):
+        assert numbers == [whole]
+    else:
+        assert numbers == joined_without_end(words)
+
+
+def test_the_longest_form_of_a_number_may_be_in_pieces_beside_others():
+    found = parse_many("0084 0120 123 4 5 67 0903123456 12345678 12345678")
+    assert [one.number for one in found][:2] == [OLD["01201234567"], NUMBER]

@@ -122,11 +122,16 @@ class Connection(asyncio.Protocol):
             self.session.unbind(self._clock())
             self.wake()
 
-    async def abort(self) -> None:
-        """Cut the connection, if there is one, and wait until that has been told."""
+    def cut(self) -> None:
+        """Cut the connection, if there is one; nothing that came on it is read any more."""
         if self._transport is not None:
             self._closing = True
             self._transport.abort()
+
+    async def abort(self) -> None:
+        """Cut the connection, if there is one, and wait until that has been told."""
+        if self._transport is not None:
+            self.cut()
             await self.gone.wait()
 
     # What the event loop does.

@@ -7,28 +7,31 @@ their evidence in the books, and hands messages to the inbox and answers to the 
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
 from telcod.clock import Clock
+from telcod.engine import INHERIT_ROUTE, INHERITED_MAX
 from telcod.errors import ESME_RX_T_APPN, TelcodError
 from telcod.metrics import Metrics
-from telcod.ports import DOUBT_S
+from telcod.ports import BOOT_SHIFT, DOUBT_S
 from telcod.rows import MO, SMSC_CONNECTION, MoRow, SmscConnection
 from telcod.smpp.link import Link
 from telcod.smpp.pdu import DataSm, DeliverSm
 from telcod.smpp.redelivery import Redelivery
 from telcod.smpp.sender import Reader, Sender
 from telcod.smpp.ussd_door import Aside, UssdDoor
+from telcod.types import Answer, Channel, Request
 
 if TYPE_CHECKING:
     from telcod.smpp.inbox import Inbox
 
-BOOT_SHIFT: Final = 20
 TICK_S: Final = 1.0
-ESTATE_SLICE: Final = 1_000
+BEAT_S: Final = 0.5
+STALLED_S: Final = 2.5
+"""After so long without a turn of the loop, what waits on the sockets may be out of date."""
 
 _log = structlog.get_logger("telcod.smpp.gateway")
 
@@ -78,8 +81,11 @@ class Gateway:
         self._bound: set[str] = set()
         self._safe_seq = 0  # The newest text in the journal that we know of, or an older one.
         self._wake_refill = asyncio.Event()
-        self._estates: dict[int, int] = {}  # By daemon that died: how far its texts were taken.
-        self._done_estates: set[int] = set()
+        self._estates: frozenset[int] = frozenset()  # Daemons that died, and left us their texts.
+        self._own_row: Final = SmscConnection(self._base, "", clock.wall_ms(), 0, 0, 0)
+        self._beat_s = clock.monotonic_s()
+        self.shared = False
+        """Whether other daemons have the same books, and links to the same SMSCs."""
         self.inbox: Inbox
         self.sender: Sender
         self.ussd: UssdDoor | None = None
@@ -92,13 +98,15 @@ class Gateway:
         async with asyncio.TaskGroup() as group:
             links = [group.create_task(link.run(), name=f"smpp {link.name}") for link in self.links]
             refill = group.create_task(self._refill(reader), name="smpp refill")
-            ticks = group.create_task(self._tick(reader), name="smpp tick")
+            ticks = group.create_task(self._tick(), name="smpp tick")
+            beats = group.create_task(self._beats(), name="smpp beat")
             if links:
                 await asyncio.wait(links)
             else:
                 await asyncio.Event().wait()
             refill.cancel()
             ticks.cancel()
+            beats.cancel()
 
     async def stop(self, *, drain_s: float) -> None:
         """Nothing new; wait for what is under way; unbind."""
@@ -154,6 +162,9 @@ class Gateway:
 
         The edge of one message: whatever breaks, the SMSC keeps it and the link lives on.
         """
+        if self.shared and self._has_stalled():
+            # The SMSC has it, or has sent it again by now: this copy is answered by nobody.
+            return
         try:
             door = self.ussd if link.settings.ussd else None
             if door is None or not door.take(link, connection, sequence, body):
@@ -207,6 +218,7 @@ class Gateway:
             self._redelivery.connection_down(number, now=self._clock.monotonic_s())
             self._numbers.pop((link.name, connection), None)
         self._notes.note_connection(row)
+        self._note_shown()
         self._tell_if_changed(link)
 
     def on_unbound(self, link: Link, connection: int) -> None:
@@ -248,39 +260,75 @@ class Gateway:
                 self._safe_seq = max(self._safe_seq, seq)
                 self._rows[number] = _replaced(row, confirmed_seq=seq)
                 self._notes.note_connection(self._rows[number])
+        self._note_shown()
 
-    def inherit(self, owners: Iterable[int]) -> None:
-        """Send what these daemons, that died, have left; each is taken over once."""
-        for owner in owners:
-            if owner not in self._done_estates and owner not in self._estates:
-                _log.warning("outbox.taken_over", of=owner)
-                self._estates[owner] = 0
+    def _note_shown(self) -> None:
+        """What became of texts that came again from another daemon: each is its own evidence."""
+        for evidence, seq, read in self._redelivery.shown():
+            now_ms = self._clock.wall_ms()
+            confirmed_seq = seq if read else seq - 1
+            self._notes.note_connection(
+                SmscConnection(evidence, "", now_ms, now_ms, confirmed_seq, 0)
+            )
 
-    async def take_over(self, reader: Reader) -> None:
-        """Take texts of daemons that died, as far as there is room.
-
-        Raises:
-            TelcodError: The books can't be read now; call again later.
-        """
-        for owner, after in list(self._estates.items()):
-            if not self.sender.has_room:
-                return
-            rows = await reader.pending_sms_of(owner, after=after, most=ESTATE_SLICE)
-            self.sender.adopt(rows)
-            if len(rows) < ESTATE_SLICE:
-                del self._estates[owner]
-                self._done_estates.add(owner)
-            else:
-                self._estates[owner] = rows[-1].seq
-
-    async def _tick(self, reader: Reader) -> None:
+    async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             self.tick()
-            try:
-                await self.take_over(reader)
-            except TelcodError as error:
-                _log.warning("outbox.unreadable", reason=str(error))
+
+    # -- among other daemons on the same books
+
+    def note_all(self) -> None:
+        """Say in the books, again, which connections there are: who took us for dead ended them."""
+        for row in (self._own_row, *self._rows.values()):
+            self._notes.note_connection(row)
+
+    def inherit(self, owners: Iterable[int]) -> None:
+        """Who died, and left texts that are now to be sent by us."""
+        self._estates = frozenset(owners)
+
+    async def take_over(self, submit: Callable[[Request], Awaitable[Answer]]) -> None:
+        """Take texts of daemons that died, as far as there is room.
+
+        Raises:
+            TelcodError: The books can't be written now; call again later.
+        """
+        for owner in sorted(self._estates):
+            rows: Any = None
+            while self.sender.has_room and (rows is None or len(rows) == INHERITED_MAX):
+                request = Request(INHERIT_ROUTE, args=(str(owner),), channel=Channel.CLOCK)
+                rows = ((await submit(request)).data or {})["rows"]
+                if rows:
+                    # Some of them it may have sent, and died before it could say so.
+                    _log.warning(
+                        "outbox.taken_over",
+                        of=owner,
+                        count=len(rows),
+                        first=rows[0].seq,
+                        last=rows[-1].seq,
+                    )
+                    self.sender.adopt(rows)
+
+    async def _beats(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            if self.shared:
+                self._has_stalled()
+            self._beat_s = self._clock.monotonic_s()
+
+    def _has_stalled(self) -> bool:
+        """Whether we stood still for so long that what is read now may have come again elsewhere.
+
+        Then all connections are cut: what the SMSC has sent on them it sends again, and another
+        daemon may have answered it in the meantime.
+        """
+        stalled_s = self._clock.monotonic_s() - self._beat_s
+        if stalled_s <= STALLED_S:
+            return False
+        _log.error("daemon.stalled", stalled_s=round(stalled_s, 1))
+        for link in self.links:
+            link.cut()
+        return True
 
     async def _refill(self, reader: Reader) -> None:
         while True:

@@ -24,7 +24,7 @@ from telcod.smpp.incoming import Piece, Receipt, Whole, identity, read_incoming
 from telcod.smpp.link import Link
 from telcod.smpp.pdu import DataSm, DeliverSm
 from telcod.smpp.redelivery import Record, Redelivery
-from telcod.types import Mo, Request, SecretNeeded
+from telcod.types import Again, Mo, Request, SecretNeeded
 from telcod.vault import Vault
 
 HASHES_WAITING_MAX: Final = 64
@@ -122,7 +122,7 @@ class Inbox:
             self._take_again(ticket)
             return
         try:
-            request, secret = self._request(link, body, number, fingerprint)
+            request, secret = self._request(link, body, number, fingerprint, now_s)
         except BaseException:
             # Or the next copy would wait for this one for ever.
             self._redelivery.refused(record)
@@ -147,7 +147,12 @@ class Inbox:
             record.followers = (*record.followers, ticket)
 
     def _request(
-        self, link: Link, body: DeliverSm | DataSm, connection: int, fingerprint: bytes
+        self,
+        link: Link,
+        body: DeliverSm | DataSm,
+        connection: int,
+        fingerprint: bytes,
+        now_s: float,
     ) -> tuple[Request, str]:
         """The request that a message makes, and the password in it, if any.
 
@@ -166,10 +171,11 @@ class Inbox:
         if isinstance(incoming, Whole) and not ignored:
             parsed = self._dispatcher().parse(destination, incoming.text)
             kept = "" if parsed.secret_bearing else incoming.text[:STORED_TEXT_CHARS_MAX]
-            mo = Mo(connection, source or body.source_addr[:21], fingerprint, kept)
+            origin = source or body.source_addr[:21]
+            mo = Mo(connection, origin, fingerprint, kept, taken_s=now_s)
             request = Request(parsed.route, sender, parsed.args, short_code=short_code, mo=mo)
             return request, parsed.secret
-        mo = Mo(connection, source or body.source_addr[:21], fingerprint, "")
+        mo = Mo(connection, source or body.source_addr[:21], fingerprint, "", taken_s=now_s)
         if isinstance(incoming, Receipt):
             state = "delivered" if incoming.delivered else "undelivered"
             args = (link.name, incoming.message_id, state if incoming.final else "on_the_way")
@@ -215,8 +221,12 @@ class Inbox:
         if isinstance(result, TelcodError):
             self._refuse(ticket, result)
             return
+        if isinstance(result, Again):
+            self._metrics.redeliveries.inc()
+            counted, ticket.record.evidence = TextResult.REDELIVERED, result.connection
+        else:
+            counted = TextResult.ANSWERED if result.text else TextResult.SILENT
         ticket.record.seq = result.seq
-        counted = TextResult.ANSWERED if result.text else TextResult.SILENT
         self._metrics.texts_received[
             TextResult.QUARANTINED if result.outcome == QUARANTINED else counted
         ].inc()

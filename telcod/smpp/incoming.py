@@ -21,6 +21,7 @@ from telcod.text import (
     encode_ucs2,
     is_gsm7,
     parse_udh,
+    without_nul,
 )
 from telcod.types import Concat
 
@@ -82,7 +83,8 @@ def read_incoming(
     if concat is None:
         concat = _sar(body)
     if concat is None:
-        return Whole(decode_short_message(data, coding, default_alphabet, udh_octets=udh_octets))
+        text = decode_short_message(data, coding, default_alphabet, udh_octets=udh_octets)
+        return Whole(without_nul(text))
     return _piece(concat, data, coding, default_alphabet, udh_octets)
 
 

@@ -288,6 +288,11 @@ class Link:
             self._check_drained()
         return True
 
+    def cut(self) -> None:
+        """Cut all connections at once, whatever is under way or not read yet; they come again."""
+        for connection in list(self._connections.values()):
+            connection.cut()
+
     def watch(self, tapper: Tapper | None) -> None:
         """Hand every frame of all connections, those to come too, to taps; None ends it.
 

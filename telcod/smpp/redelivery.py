@@ -22,7 +22,7 @@ by the watermarks that `confirmed` gives.
 """
 
 from collections import deque
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -38,7 +38,8 @@ class Record(msgspec.Struct, gc=False, eq=False):
     committed (0: not yet).
 
     `followers` are redeliveries that came while it was pending; they are answered with it.  `slow`:
-    it was pending so long that a copy may be on its way.
+    it was pending so long that a copy may be on its way.  `evidence`: the number that it has in the
+    journal since it came again to this daemon from another one (0: it did not).
     """
 
     fingerprint: bytes
@@ -49,6 +50,15 @@ class Record(msgspec.Struct, gc=False, eq=False):
     lost: bool = False
     slow: bool = False
     followers: tuple[Any, ...] = ()
+    evidence: int = 0
+
+
+class Shown(NamedTuple):
+    """What became of a text with `evidence`: its answer was read, or that is in doubt."""
+
+    evidence: int
+    seq: int
+    read: bool
 
 
 class Redelivery:
@@ -62,6 +72,7 @@ class Redelivery:
         self._answered: dict[int, deque[Record]] = {}
         self._in_doubt: deque[Record] = deque()
         self._up: set[int] = set()
+        self._shown: list[Shown] = []
 
     def __len__(self) -> int:
         return sum(len(records) for records in self._by_fingerprint.values())
@@ -87,8 +98,9 @@ class Redelivery:
         """
         records = self._answered.pop(connection, deque())
         for record in records:
+            self._show(record, read=True)
             self._forget(record)
-        return max((record.seq for record in records), default=0)
+        return max((record.seq for record in records if not record.evidence), default=0)
 
     def take(self, fingerprint: bytes, connection: int, *, now: float) -> tuple[Record, bool]:
         """Say what an incoming message is.
@@ -146,7 +158,10 @@ class Redelivery:
             highest = 0
             while waiting and now - waiting[0].at_s >= STABLE_S:
                 record = waiting.popleft()
-                highest = max(highest, record.seq)
+                if record.evidence:
+                    self._show(record, read=True)
+                else:
+                    highest = max(highest, record.seq)
                 self._forget(record)
             if highest:
                 moved[connection] = highest
@@ -162,8 +177,18 @@ class Redelivery:
                 self._forget(record)
         return moved
 
+    def shown(self) -> list[Shown]:
+        """What became of texts that came again from another daemon, since this was asked last."""
+        found, self._shown = self._shown, []
+        return found
+
+    def _show(self, record: Record, *, read: bool) -> None:
+        if record.evidence:
+            self._shown.append(Shown(record.evidence, record.seq, read))
+
     def _lose(self, record: Record, now: float) -> None:
         record.at_s, record.lost, record.answered = now, True, False
+        self._show(record, read=False)
         self._in_doubt.append(record)
 
     def _forget(self, record: Record) -> None:

@@ -33,23 +33,10 @@ ATTEMPTS_MAX: Final = 40
 # Of several reasons why parts of one text must go again the gravest decides; None is: no answer.
 _GRAVITY: Final = (None, Next.SLOW_DOWN, Next.RETRY_LATER, Next.OTHER_LINK, Next.NEVER)
 
+_Queue = tuple[str, str]
+"""A short code, and the link that a text is half sent by; "" as long as any will do."""
+
 _log = structlog.get_logger("telcod.smpp.sender")
-
-
-class OwnTexts:
-    """The texts of one of several daemons on the same books; a `Reader`."""
-
-    def __init__(self, reader: "Reader", owner: int) -> None:
-        self._reader: Final = reader
-        self._owner: Final = owner
-
-    async def pending_sms(self, *, after: int, most: int) -> list[OutboxSms]:
-        """See `Reader.pending_sms`."""
-        return await self._reader.pending_sms_of(self._owner, after=after, most=most)
-
-    async def pending_sms_of(self, owner: int, *, after: int, most: int) -> list[OutboxSms]:
-        """See `Reader.pending_sms_of`."""
-        return await self._reader.pending_sms_of(owner, after=after, most=most)
 
 
 class Reader(Protocol):
@@ -58,8 +45,24 @@ class Reader(Protocol):
     def pending_sms(self, *, after: int, most: int) -> Awaitable[list[OutboxSms]]:
         """See `Store.pending_sms`; where several daemons share the books, this one's own."""
 
+
+class SharedReader(Protocol):
+    """What it needs of books that several daemons share."""
+
     def pending_sms_of(self, owner: int, *, after: int, most: int) -> Awaitable[list[OutboxSms]]:
-        """The same of one daemon (`OutboxSms.owner`)."""
+        """The texts of one daemon (`OutboxSms.owner`) that are still to be sent."""
+
+
+class OwnTexts:
+    """The texts of one of several daemons on the same books; a `Reader`."""
+
+    def __init__(self, reader: SharedReader, owner: int) -> None:
+        self._reader: Final = reader
+        self._owner: Final = owner
+
+    async def pending_sms(self, *, after: int, most: int) -> list[OutboxSms]:
+        """See `Reader.pending_sms`."""
+        return await self._reader.pending_sms_of(self._owner, after=after, most=most)
 
 
 class _Sending(msgspec.Struct, gc=False, eq=False):
@@ -130,8 +133,13 @@ class Sender:
         self._wall_ms: Final = wall_ms
         self._clock: Final = clock
         self._valid_ms: Final = valid_ms
-        # By short code, oldest first, whatever was tried before: (outbox number, ticket, text).
-        self._waiting: dict[str, list[tuple[int, int, _Sending]]] = {}
+        # By short code and, for what is half sent, its link: oldest first, whatever was tried
+        # before: (outbox number, ticket, text).
+        self._waiting: dict[_Queue, list[tuple[int, int, _Sending]]] = {}
+        self._queues: Final[dict[str, list[_Queue]]] = {
+            code: [(code, ""), *((code, link.name) for link in carriers)]
+            for code, carriers in self._by_short_code.items()
+        }
         self._retries: list[tuple[float, int, _Sending]] = []
         self._tickets: Final = count(1)
         self._submits: Final = count(1)
@@ -141,6 +149,10 @@ class Sender:
         self._newest = 0
         self.behind = True  # Until `refill` has read what an earlier run left: older go first.
         self.wake_backlog: Callable[[], None] = lambda: None
+        self.may_send: Callable[[], bool] | None = None
+        """Where several daemons share the books: whether our texts are surely ours now."""
+        self._active: dict[int, _Sending] = {}
+        self._adopted: set[int] = set()  # Of those that `refill` has yet to come to.
 
     @property
     def in_memory(self) -> int:
@@ -173,7 +185,11 @@ class Sender:
             announced = self._newest
             rows = await reader.pending_sms(after=self._loaded_to, most=BACKLOG_SLICE)
             for row in rows:
-                self._add(row)
+                if row.seq in self._adopted:
+                    self._loaded_to = row.seq
+                else:
+                    self._add(row)
+            self._adopted = {seq for seq in self._adopted if seq > self._loaded_to}
             if len(rows) < BACKLOG_SLICE:
                 # Nothing more waited: what was announced before and is not here is settled.
                 self._loaded_to = max(self._loaded_to, announced)
@@ -188,8 +204,37 @@ class Sender:
         """
         for row in rows:
             self._in_memory += 1
-            self._put(_Sending(row))
+            sending = self._active[row.seq] = _Sending(row)
+            self._put(sending)
+            if row.seq > self._loaded_to:
+                self._adopted.add(row.seq)
         self._pump({row.source for row in rows})
+
+    async def disown(self, reader: Reader) -> None:
+        """Forget what others have taken over while we were taken for dead.
+
+        Of a text that is on its way the answer does not count any more: whoever has it now sends it
+        again.
+
+        Raises:
+            TelcodError: The books can't be read now; call again before anything is sent.
+        """
+        asked = dict(self._active)
+        if not asked:
+            return
+        after, last, ours = min(asked) - 1, max(asked), set[int]()
+        while after < last:
+            rows = await reader.pending_sms(after=after, most=BACKLOG_SLICE)
+            ours.update(row.seq for row in rows)
+            after = rows[-1].seq if len(rows) == BACKLOG_SLICE else last
+        lost = [sending for seq, sending in asked.items() if seq not in ours]
+        for sending in lost:
+            if not sending.ended:  # It may have been settled while the books were read.
+                _log.warning(
+                    "text.left_to_another", outbox=sending.row.seq, under_way=bool(sending.flying)
+                )
+                self._forget(sending)
+        self._wake_if_behind()
 
     @property
     def has_room(self) -> bool:
@@ -210,7 +255,7 @@ class Sender:
             _, place, sending = heappop(self._retries)
             if sending.place == place:
                 self._put(sending)
-        self._pump(self._waiting)
+        self._pump(self._by_short_code)
         self._wake_if_behind()
 
     def on_submit_done(self, link: Link, token: _Token, status: int, message_id: str) -> None:
@@ -251,35 +296,53 @@ class Sender:
         self._loaded_to = max(self._loaded_to, row.seq)
         self._in_memory += 1
         sending = _Sending(row)
-        if self._waiting.get(row.source) or not self._send(sending):
+        if self._waiting.get((row.source, "")) or not self._send(sending):
             self._put(sending)
+        if not sending.ended:
+            self._active[row.seq] = sending
+
+    def _forget(self, sending: _Sending) -> None:
+        sending.ended, sending.place = True, 0
+        self._in_memory -= 1
+        self._active.pop(sending.row.seq, None)
 
     def _put(self, sending: _Sending) -> None:
-        """Let a text wait for room, in its old place among the others."""
+        """Let a text wait for room, in its old place among the others.
+
+        One that is half sent waits for its link, and holds up nobody who may go by another.
+        """
         sending.place = next(self._tickets)
-        row = sending.row
-        heappush(self._waiting.setdefault(row.source, []), (row.seq, sending.place, sending))
+        queue = self._waiting.setdefault(_queue_of(sending), [])
+        heappush(queue, (sending.row.seq, sending.place, sending))
 
     def _pump(self, short_codes: Iterable[str]) -> None:
         """Send what waits for these short codes, in order, while there is room."""
-        queues = [queue for code in short_codes if (queue := self._waiting.get(code))]
-        while queues:
-            queue = min(queues) if len(queues) > 1 else queues[0]
+        waiting = self._waiting
+        names = [
+            name for code in short_codes for name in self._queues.get(code, ()) if waiting.get(name)
+        ]
+        while names:
+            name = min(names, key=lambda each: waiting[each][0]) if len(names) > 1 else names[0]
+            queue = waiting[name]
             if _is_gone(queue[0]):
                 heappop(queue)
             elif self._send(queue[0][2]):
                 heappop(queue)[2].place = 0
+            elif _queue_of(queue[0][2]) != name:
+                self._put(heappop(queue)[2])  # Half sent by now: others need not wait behind it.
             else:
-                queues.remove(queue)
+                names.remove(name)
                 continue
             if not queue:
-                queues.remove(queue)
+                names.remove(name)
 
     # -- one text
 
     def _send(self, sending: _Sending) -> bool:
         """Send the parts that are left; False when no link has room now, and one will say when."""
         row = sending.row
+        if self.may_send is not None and not self.may_send():
+            return False  # `on_time` asks again.
         if self._is_stale(sending):
             self._end(sending, OutboxState.EXPIRED, "")
             return True
@@ -428,8 +491,7 @@ class Sender:
 
     def _end(self, sending: _Sending, state: OutboxState, link: str) -> None:
         row = sending.row
-        sending.ended, sending.place = True, 0
-        self._in_memory -= 1
+        self._forget(sending)
         if state is OutboxState.EXPIRED:
             _log.warning("text.expired", outbox=row.seq)
             for home in self._by_short_code.get(row.source, ())[:1]:
@@ -461,6 +523,13 @@ class Sender:
     def _wake_if_behind(self) -> None:
         if self.behind and self._in_memory < MEMORY_MAX // 2:
             self.wake_backlog()
+
+
+def _queue_of(sending: _Sending) -> _Queue:
+    """Where a text waits."""
+    home = sending.link
+    half_sent = home is not None and (sending.flying or sending.accepted)
+    return (sending.row.source, home.name if home is not None and half_sent else "")
 
 
 def _is_gone(waiting: tuple[int, int, _Sending]) -> bool:

@@ -30,6 +30,9 @@ IDLE_S: Final = 5
 """How long a daemon's connection may be idle before the server takes it for dead."""
 IDLE_ENDS_SINCE: Final = 140_000
 """The server's version that knows `idle_session_timeout`."""
+NOBODY: Final = 0
+"""Owns the texts that came with a copied file, or from the command line."""
+NOBODYS_EVERY_S: Final = 60
 ADVISORY_PAIR: Final = 2  # `objsubid` of a lock by two numbers.
 
 _TRY: Final = "SELECT pg_try_advisory_lock($1, $2)"
@@ -58,6 +61,7 @@ _WARNED: Final = f"""
 """
 # Whoever has started and whose end nobody has seen to yet.
 _BEGUN: Final = "SELECT DISTINCT id >> $1 FROM smsc_connection WHERE down_at = 0"
+_NOBODYS: Final = "SELECT EXISTS (SELECT 1 FROM outbox_sms WHERE state = 0 AND owner = $1)"
 _INHERIT: Final = f"""
     WITH taken AS (
         UPDATE outbox_sms SET owner = $2
@@ -98,6 +102,8 @@ class Duties:
         self._epoch = 0
         self._held: set[str] = set()
         self._warned: dict[int, float] = {}  # By daemon: since when we have warned it.
+        self._nobodys: frozenset[int] = frozenset()
+        self._look_at_s = 0.0
 
     def connected(self, db: Db) -> None:
         """On a new connection: nothing is held any more; be present at once.
@@ -178,12 +184,21 @@ class Duties:
     def _warn(self, db: Db, present: Collection[int]) -> None:
         """Warn who seems to be dead; whoever lives, or has nothing to leave, is warned no more."""
         begun = {row[0] for row in db.execute(_BEGUN, (BOOT_SHIFT,), binary=True)}
+        begun |= self._nobodys_texts(db)
         for owner in self._warned.keys() - (begun - set(present)):
             db.execute(_LET_GO, (self._heir, owner))
             del self._warned[owner]
         for owner in sorted(begun - set(present) - self._warned.keys()):
             if _try(db, self._heir, owner):
                 self._warned[owner] = self._clock.monotonic_s()
+
+    def _nobodys_texts(self, db: Db) -> frozenset[int]:
+        # They are rare, and to find none takes a look at all that waits.
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._look_at_s or self._nobodys:
+            self._look_at_s = now_s + NOBODYS_EVERY_S
+            self._nobodys = frozenset({NOBODY} if _is(db, _NOBODYS, NOBODY) else ())
+        return self._nobodys
 
     def _is_heir_of(self, owner: int) -> bool:
         since_s = self._warned.get(owner)

@@ -25,7 +25,8 @@ _DEFAULTS: Final[dict[str, str | int]] = {
     "tcp_user_timeout": 10_000,
 }
 WRITES: Final = "read-write"  # Of several hosts the one that writes; a standby is passed over.
-READS: Final = "primary"  # A standby may not have what was committed just now.
+READS: Final = "any"
+READS_NOW: Final = "primary"  # A standby may not have what was committed a moment ago.
 STATEMENTS_MAX: Final = 500
 """Statements that are kept prepared: some ten for each table."""
 
@@ -50,7 +51,7 @@ def address(url: str, session: str) -> str:
 
     Args:
         url: `postgresql://…`.
-        session: `WRITES` or `READS`.
+        session: `WRITES`, `READS` or `READS_NOW`.
 
     Raises:
         NotStarted: It is no such address.

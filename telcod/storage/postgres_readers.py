@@ -14,7 +14,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from telcod.errors import Unavailable
 from telcod.storage.postgres_arrays import register
 from telcod.storage.postgres_errors import lost, sentence
-from telcod.storage.postgres_link import OWN_SCHEMA, READS, STATEMENTS_MAX, address, name_of
+from telcod.storage.postgres_link import OWN_SCHEMA, READS_NOW, STATEMENTS_MAX, address, name_of
 from telcod.storage.queries import numbered
 from telcod.storage.readers import BooksReader
 
@@ -34,7 +34,7 @@ class PostgresReader(BooksReader):
 
     def __init__(self, url: str) -> None:
         self._name: Final = name_of(url)
-        self._conninfo: Final = address(url, READS)
+        self._conninfo: Final = address(url, READS_NOW)
         self._pool: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]] | None = None
 
     async def __aenter__(self) -> Self:

@@ -11,6 +11,7 @@ from telcod.text.codings import (
     decode_short_message,
     decode_ucs2,
     encode_ucs2,
+    without_nul,
 )
 from telcod.text.fold import SHORT_CODES, fold, fold_keep, raw_after, unaccent
 from telcod.text.gsm import (
@@ -88,4 +89,5 @@ __all__ = [
     "join_cut",
     "local_time",
     "money",
+    "without_nul",
 ]

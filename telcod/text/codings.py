@@ -117,3 +117,8 @@ def decode_packed(data: bytes, *, udh_octets: int = 0) -> str:
     # A full message has no spare bits: part one of two would else lose an `@` at its end.
     count = (len(data) * 8 - fill_bits) // 7 if full else None
     return decode_gsm7(unpack(data, fill_bits=fill_bits, count=count))
+
+
+def without_nul(text: str) -> str:
+    """The text with U+FFFD for each NUL, which no phone shows and not every database keeps."""
+    return text.replace("\0", "\ufffd") if "\0" in text else text

@@ -226,6 +226,13 @@ def test_the_first_grant_is_a_slice_or_what_the_balance_pays(spendable_vnd, limi
 
 
 @pytest.mark.rule("PFM-15")
+def test_a_block_of_one_second_may_be_all_that_is_granted():
+    by_second = VoiceTariff(60, 1)
+    assert decide_grant(0, 0, 0, 1, by_second, LIMITS) == (1, 1, True)
+    assert decide_grant(0, 0, 0, 0, by_second, LIMITS) == (0, 0, True)
+
+
+@pytest.mark.rule("PFM-15")
 @pytest.mark.parametrize(
     ("used_s", "granted_s", "spendable_vnd", "expected"),
     [

@@ -140,6 +140,24 @@ def test_the_newest_entries_of_an_account_are_read_along_its_chain(tx):
     assert list(latest_entries(tx, 12345, most=9)) == []
 
 
+def test_an_account_is_read_along_its_own_side_of_each_entry(tx):
+    for account in (MAIN, MAIN + 10):
+        open_account(tx, account)
+    post(tx, transfer(100, OPENING, MAIN + 10))
+    post(tx, transfer(200, OPENING, MAIN))
+    post(tx, transfer(10))
+    post(tx, transfer(300, OPENING, MAIN))
+    post(tx, transfer(20))
+    assert [entry.amount for entry in latest_entries(tx, MAIN, most=9)] == [20, 300, 10, 200]
+    assert [entry.amount for entry in latest_entries(tx, OPENING, most=9)] == [300, 200, 100]
+
+
+def test_only_the_operators_own_accounts_need_no_opening(tx):
+    assert post(tx, transfer(1, 99, 98)).amount == 1
+    assert post(tx, transfer(1, 99, 100)) is Declined.ACCOUNT_UNKNOWN
+    assert post(tx, transfer(1, 100, 99)) is Declined.ACCOUNT_UNKNOWN
+
+
 def test_opening_an_account_twice_changes_nothing(tx):
     open_account(tx, MAIN)
     post(tx, transfer(3_000, OPENING, MAIN))
@@ -155,5 +173,8 @@ def test_accounts_have_names_owners_and_floors():
     assert account_name(99) == "account:99"
     assert account_name(A * 10 + 7) == f"account:{A}"
     assert owner_or_none(main_account(A)) == owner_or_none(debt_account(A)) == A
-    assert owner_or_none(OPENING) is None
+    assert owner_or_none(OPENING) is owner_or_none(99) is None
+    assert owner_or_none(100) == 10
+    assert account_name(100) == "account:10"
+    assert (floor_of(91), floor_of(99), floor_of(101)) == (None, None, 0)
     assert [floor_of(i) for i in (main_account(A), debt_account(A), OPENING)] == [0, None, None]

@@ -66,6 +66,12 @@ def test_a_number_without_a_password_is_never_locked():
     assert tries(*[NONE] * 20)[-1] == Tried(shown=False, tries=None)
 
 
+def test_what_was_not_compared_neither_counts_nor_forgets():
+    assert tries(WRONG, WRONG, NONE)[-1].tries == LookupTries(NUMBER, 2, 0)
+    locked = tries(*[WRONG] * 5, NONE)
+    assert locked[-1].tries == locked[-2].tries
+
+
 @given(st.lists(st.sampled_from([RIGHT, WRONG, NONE]), max_size=40))
 def test_it_is_locked_when_five_wrong_ones_had_no_right_one_between_them(verdicts):
     wrong = 0

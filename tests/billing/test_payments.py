@@ -246,6 +246,12 @@ def test_a_job_that_nobody_reports_on_is_asked_for_again():
     assert moments == {Job.CREATE: 30_000, Job.INQUIRE: MINUTE_MS, Job.VOID: 5 * MINUTE_MS}
 
 
+@pytest.mark.rule("PAY-5")
+def test_a_payment_that_the_gateway_did_not_take_is_offered_again_in_a_minute():
+    again = asked_again_ms(CREATED, Job.CREATE, LIMITS, now_ms=AT + MINUTE_MS)
+    assert again == AT + 2 * MINUTE_MS
+
+
 @pytest.mark.rule("PAY-8")
 @given(st.lists(st.integers(0, 30 * HOUR_MS), max_size=40), st.booleans())
 def test_the_alarm_and_the_deadline_are_each_reached_once_whatever_the_delays(delays, is_closed):

@@ -85,6 +85,20 @@ def test_what_another_days_file_held_is_not_missing_and_a_second_line_of_it_is_d
     assert verdicts(again) == [(1, "A", "doubled", 50)]
 
 
+@pytest.mark.parametrize(
+    ("verdict", "after"),
+    [
+        (Verdict.MATCHED, Tally(4, 3)),
+        (Verdict.AMOUNT, Tally(4, 3)),
+        (Verdict.MISSING_HERE, Tally(4, 2)),
+        (Verdict.DOUBLED, Tally(4, 2)),
+        (Verdict.MISSING_THERE, Tally(3, 3)),
+    ],
+)
+def test_a_verdict_counts_the_sides_that_had_it(verdict, after):
+    assert tallied(verdict, Tally(3, 2)) == after
+
+
 def test_what_was_missing_comes_back_when_the_other_side_turns_up():
     lacked_here = {Movement("A", IN): tallied(Verdict.MISSING_HERE, Tally())}
     found = decide_matches(LATER, [], ours(("A", 50), day=LATER), lacked_here)

@@ -9,6 +9,7 @@ from telcod.days import DAY_MS, HOUR_MS, day_start_ms
 from telcod.rows import OutboxState
 from telcod.settings import shipped_config_dir
 from telcod.simulator.smsc_behaviour import STATUS_THROTTLED, Behaviour
+from telcod.types import Channel, Request
 from tests.e2e.harness import DATABASE, Telcod, TelcodProcess, link, subscribers, write_settings
 from tests.world import World
 
@@ -212,6 +213,32 @@ async def test_a_clock_that_jumps_stops_renewals_but_no_charge_until_it_is_confi
         journal = await telcod.journal()
         assert [row.at for row in journal] == sorted(row.at for row in journal)
         assert not telcod.daemon.confirm_clock()
+
+
+@pytest.mark.rule("PFM-16", "PFM-12")
+@pytest.mark.parametrize("jump_ms", [40 * 365 * DAY_MS, -HOUR_MS])
+async def test_nothing_is_measured_ended_or_dated_by_a_clock_that_has_jumped(
+    simulated, tmp_path, jump_ms
+):
+    clock = ManualClock(NOON_MS)
+    async with Telcod(tmp_path, link(simulated), clock=clock) as telcod:
+        await telcod.wait_bound()
+        await telcod.subscribers({"msisdn": A}, {"msisdn": B})
+
+        async def call(op, *args, sender=0):
+            request = Request(f"call.{op}", sender, ("c", *map(str, args)), channel=Channel.IVR)
+            return await telcod.daemon.submit(request)
+
+        await call("offer", f"1566{B}", sender=A)
+        clock.jump(jump_ms)
+        answer = await call("consent", "digit", "1", "")
+        assert answer.data["action"] == "connect"  # It's not too late by any true clock.
+        await call("answered", 0)
+        clock.jump(-jump_ms)
+        clock.advance(60_000)
+        ended = await call("ended", -1, 0)  # Measured by our own clock.
+        assert ended.data["charged_vnd"] == 1_500
+        assert telcod.daemon.engine.commit_ms == NOON_MS + 60_000
 
 
 async def renewed(telcod):

@@ -193,6 +193,17 @@ def test_while_b_is_asked_another_caller_hears_busy(world):
     assert world.offer("e", D, B).data["action"] == "ask"
 
 
+@pytest.mark.rule("PFM-12", "IVR-3")
+def test_a_question_whose_time_is_over_keeps_nobody_else_waiting(world):
+    world.offer("c", A, B)
+    world.pass_time(ASK_MS - 1, down=True)
+    assert world.offer("d", D, B).data["action"] == "busy"
+    world.pass_time(1, down=True)
+    assert world.offer("e", D, B).data["action"] == "ask"
+    assert (world.call("c").state, world.call("c").reason) == ("refused", "expired")
+    assert world.key("e", "1").data["action"] == "connect"
+
+
 @pytest.mark.rule("PFM-14")
 def test_ten_requests_to_one_and_thirty_to_anyone_in_24_hours():
     world = a_world()
@@ -239,6 +250,10 @@ def test_a_whitelisted_caller_is_connected_without_a_question(world):
     reply = world.offer("c", A, B)
     assert (reply.data["action"], reply.data["max_seconds"]) == ("connect", 600)
     call = world.call("c")
+    assert (call.automatic, call.wording, call.consent_at) == (1, "whitelist", world.now_ms)
+    direct = world.dial("d", A, f"0{B % 10**9}")
+    assert direct.data["action"] == "connect"
+    call = world.call("d")
     assert (call.automatic, call.wording, call.consent_at) == (1, "whitelist", world.now_ms)
 
 
@@ -449,7 +464,9 @@ def test_money_that_went_between_question_and_key_is_not_reserved():
 def test_the_end_charges_the_talk_once_and_lets_the_rest_go(world, used_s, charged_vnd):
     world.connect("c", A, B)
     final = {"charged_vnd": charged_vnd, "billed_seconds": used_s}
-    assert world.ended("c", used_s).data == final
+    reply = world.ended("c", used_s)
+    assert (reply.outcome, reply.data) == ("call.ok", final)
+    assert world.call("c").ended_at == world.now_ms
     assert world.ended("c", used_s).data == final
     assert world.ended("c", used_s + 50).data == final
     assert world.balance(B) == 100_000 - charged_vnd
@@ -856,10 +873,13 @@ def test_an_end_that_comes_before_supervision_got_round_is_no_late_one(world):
 
 @pytest.mark.rule("PFM-18", "KW-8")
 def test_b_gets_a_receipt_in_his_language_with_number_time_length_and_charge(world):
-    world.connect("c", A, B)
+    world.offer("c", A, B)
+    world.clock.advance(MINUTE_MS)  # The talk begins when A is answered, not when he dials.
+    world.key("c", "1")
+    world.answered("c", world.now_ms)
     world.ended("c", 187)
     (text,) = world.sent_to(B)
-    for said in ("4.675d", "0903000001", "10:00 02/03/2026", "187 giay"):
+    for said in ("4.675d", "0903000001", "10:01 02/03/2026", "187 giay"):
         assert said in text
     world.text(B, "NN EN")
     world.connect("d", A, B)

@@ -50,6 +50,23 @@ def test_a_look_up_shows_the_subscriber_and_is_in_the_log_with_who_and_from_wher
     assert line.detail == f"story from {WHERE}"
 
 
+@pytest.mark.rule("CARE-1")
+def test_a_look_up_shows_money_debt_password_and_lock_as_they_stand(world):
+    shown = ask(world, "look_up", "story", sender=C).data
+    who = {"msisdn": str(C), "kind": "postpaid", "state": "active", "language": "vi", "centre": 2}
+    money = {"balance_vnd": 0, "held_vnd": 0, "debt_vnd": 300_000}
+    person = {"notices": True, "since": world.now_ms, "name": "Nợ cước", "address": "", "email": ""}
+    door = {"password_set": False, "locked_until": 0}
+    rest = {name: shown.pop(name) for name in ("package", "prices", "lists")}
+    assert shown.items() >= {**who, **money, **person, **door}.items()
+    assert (rest["package"], rest["lists"]["black"]) == (None, [])
+    world.text(C, "MK abcd", code="9223")
+    assert ask(world, "look_up", "story", sender=C).data["password_set"] is True
+    world.connect("c", A, B)
+    held = ask(world, "look_up", "story", sender=B).data
+    assert (held["balance_vnd"], held["held_vnd"], held["debt_vnd"]) == (20_000, 15_000, 0)
+
+
 def test_a_look_up_of_nobody_is_in_the_log_too(world):
     assert ask(world, "look_up", "story", sender=NOBODY).outcome == "subscriber.unknown"
     assert world.last_audit().subject == str(NOBODY)

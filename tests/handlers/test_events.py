@@ -213,6 +213,11 @@ def test_a_refused_call_is_told_with_its_reason(there):
     there.world.key("c", "2")
     ((name, whose, body),) = there.listen()
     assert (name, whose, body["reason"]) == ("call/refused", C, "declined")
+    there.world.set_state(C, "suspended")
+    there.listen()
+    there.world.offer("d", A, C)
+    ((name, whose, body),) = there.listen()
+    assert (name, whose, body["reason"]) == ("call/refused", C, "payer_not_served")
 
 
 @pytest.mark.rule("PFM-17")

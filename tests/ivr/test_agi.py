@@ -354,6 +354,15 @@ async def test_what_is_not_agi_is_cut_off_and_does_no_harm(pbx, said):
     await pbx.dial()
 
 
+async def test_an_asterisk_that_does_not_say_what_was_dialled_is_answered_all_the_same(pbx):
+    reader, writer = await pbx.open()
+    said = (f"agi_network_script: {SECRET}/offer", "agi_callerid: 0903000001", f"agi_arg_1: {CALL}")
+    writer.write("\n".join([*said, "", ""]).encode())
+    async with asyncio.timeout(WAIT_S):
+        assert (await reader.readline()).startswith(b'SET VARIABLE "TELCOD_PAYER"')
+    writer.close()
+
+
 @pytest.mark.parametrize(
     "answer",
     [

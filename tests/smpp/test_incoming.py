@@ -189,3 +189,9 @@ def test_identity_is_equal_for_what_the_smsc_sends_again_and_for_nothing_else():
     ]
     assert {identity(each) for each in same} == {identity(body)}
     assert len({identity(each) for each in (body, *others)}) == 1 + len(others)
+
+
+@pytest.mark.rule("SMPP-3")
+def test_a_nul_in_a_text_is_something_that_every_database_keeps():
+    whole = read_incoming(sms("a\0b".encode("utf-16-be"), data_coding=8), "gsm7")
+    assert whole == Whole("a\ufffdb")

@@ -622,3 +622,57 @@ async def test_books_that_cannot_be_read_are_told_and_read_again():
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
+
+
+# ------------------------------------------------------------------ one link is ill, another is not
+
+
+def test_a_long_text_that_is_half_sent_by_a_throttled_link_holds_up_nobody_else():
+    a, b = FakeLink("a"), FakeLink("b")
+    b.bound = False
+    world = World(a, b)
+    world.take(LONG)
+    world.answer(link=a)
+    a.room = -100  # It throttles from now on.
+    world.answer(THROTTLED, link=a)
+    world.answer(THROTTLED, link=a)
+    world.up(b)
+    world.take("one", "two")
+    world.later(1)
+    assert texts(b) == ["one", "two"]
+    a.room = 100
+    world.freed(a)
+    world.answer(link=a)
+    world.answer(link=a)
+    world.answer(link=b)
+    world.answer(link=b)
+    assert set(world.states().values()) == {OutboxState.ACCEPTED}
+    assert world.sender.in_memory == 0
+    assert parts(a) == [1, 2, 3, 2, 3]
+
+
+def test_a_long_text_whose_link_has_gone_begins_anew_by_another_one():
+    a, b = FakeLink("a"), FakeLink("b", room=0)
+    world = World(a, b)
+    world.take(LONG)
+    world.answer(link=a)
+    world.down(a)
+    b.room = 100
+    world.freed(b)
+    assert parts(b) == [1, 2, 3]
+
+
+def test_a_long_text_that_finds_room_for_one_part_only_holds_up_nobody_else():
+    a, b = FakeLink("a", room=0), FakeLink("b")
+    b.bound = False
+    world = World(a, b)
+    world.take(LONG, "one")
+    a.room = 1
+    world.freed(a)
+    world.up(b)
+    assert texts(b) == ["one"]
+    assert parts(a) == [1]
+    world.answer(link=a)
+    world.answer(link=a)
+    world.answer(link=a)
+    assert parts(a) == [1, 2, 3]

@@ -29,11 +29,11 @@ from telcod.rows import (
     Settlement,
 )
 from telcod.storage.memory import MemoryStore
-from telcod.storage.postgres import PostgresStore
 from telcod.storage.readers import MemoryReader, SqliteReader
 from telcod.storage.sqlite import SqliteStore
 from telcod.tx import Changes
 from tests.postgres import emptied_books
+from tests.world import open_store
 
 A = 84903000001
 DAY = 20260302
@@ -47,15 +47,10 @@ MAIL = OutboxMail(1, 5, "payment", "a@example.com", "s", "b", 0, 0, 5, 0)
 replace = msgspec.structs.replace
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+@pytest.fixture(params=["memory", "sqlite", "server"])
 def store(request, tmp_path):
-    match request.param:
-        case "memory":
-            opened = MemoryStore()
-        case "sqlite":
-            opened = SqliteStore.open(tmp_path / "b.db")
-        case _:
-            opened = PostgresStore.open(emptied_books())
+    where = {"memory": lambda: None, "sqlite": lambda: tmp_path / "b.db", "server": emptied_books}
+    opened = open_store(where[request.param]())
     yield opened
     opened.close()
 

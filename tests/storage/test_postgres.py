@@ -100,7 +100,7 @@ def wait_for(url, sql):
     """Until a question about the server is answered by something; it is asked again and again."""
     with psycopg.connect(url, autocommit=True) as db:
         for _ in range(20_000):
-            if db.execute(sql).fetchone()[0]:
+            if any(db.execute(sql).fetchone() or ()):
                 return
     raise AssertionError(f"never: {sql}")
 
@@ -294,6 +294,39 @@ def test_who_cannot_find_out_whether_a_commit_was_done_stops(url, cutter):
         assert OUTCOME_S - 1 <= clock.monotonic_s() <= OUTCOME_S
 
 
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_look_up_that_goes_wrong_is_tried_again_and_never_taken_for_a_no(
+    url, cutter, other, comes_back
+):
+    clock = ManualClock(0)
+
+    def pause(pause_s):
+        clock.advance(int(pause_s * 1_000))
+        if comes_back and clock.monotonic_s() > OUTCOME_S / 2:
+            change("ALTER TABLE IF EXISTS hidden RENAME TO writer_commit")
+
+    def change(sql):
+        with psycopg.connect(url, autocommit=True) as db:
+            db.execute(sql)
+
+    with contextlib.closing(
+        PostgresStore.open(through(url, cutter), clock=clock, pause=pause)
+    ) as behind:
+        behind.begin()
+        behind.apply(changes(Meta("a", "2")), ())
+        cutter.cut_at(b"COMMIT", answered=True, done=b"COMMIT")
+        cutter.then = lambda: change("ALTER TABLE writer_commit RENAME TO hidden")
+        try:
+            if comes_back:
+                behind.commit()
+            else:
+                with pytest.raises(StoreFailed, match="was the last batch committed"):
+                    behind.commit()
+        finally:
+            change("ALTER TABLE IF EXISTS hidden RENAME TO writer_commit")
+        assert facts(other) == {"a": "2"}
+
+
 def test_a_database_that_is_away_is_waited_for_and_then_work_is_refused(url, cutter):
     clock = ManualClock(0)
     pause = lambda pause_s: clock.advance(int(pause_s * 1_000))  # noqa: E731
@@ -330,8 +363,22 @@ def test_a_server_that_crashes_in_mid_batch_comes_back_with_what_was_committed(u
     assert facts(store) == {"a": "2"}
 
 
+def test_a_turn_that_cannot_be_told_is_given_back(url, store, other):
+    """The server refuses the question where the logs are, once."""
+    put(other, Meta("a", "1"))
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("ALTER TABLE audit RENAME TO hidden")
+        with pytest.raises(StoreFailed):
+            store.begin()
+        db.execute("ALTER TABLE hidden RENAME TO audit")
+    assert store.begin() is not None
+    store.apply(changes(Meta("a", "2")), ())
+    store.commit()
+    assert facts(other) == {"a": "2"}
+
+
 def test_a_batch_that_loses_its_connection_is_carried_out_once_all_the_same(url):
-    killed = []
+    killed: list[None] = []
 
     def lose(request, tx):
         if not killed:
@@ -529,7 +576,7 @@ def test_a_commit_that_is_not_waited_for_is_refused(url, value, fine):
 
 def test_a_database_that_is_not_there_is_told_without_its_password():
     url = f"postgresql://somebody:hunter2@127.0.0.1:{server().port}/nowhere"
-    with pytest.raises(StoreAway) as told:
+    with pytest.raises(NotStarted) as told:
         PostgresStore.open(url)
     assert "hunter2" not in str(told.value)
     assert "nowhere" in str(told.value)

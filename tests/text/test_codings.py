@@ -79,6 +79,12 @@ def test_ucs2_is_undone(text):
     assert decode_ucs2(encode_ucs2(text)) == text
 
 
+def test_packed_text_after_a_header_begins_behind_its_fill_bits():
+    packed = pack(b"HELLO", fill_bits=1)
+    assert decode_short_message(packed, 0, "gsm7-packed", udh_octets=6) == "HELLO"
+    assert decode_short_message(packed, 0, "gsm7-packed") != "HELLO"
+
+
 def test_half_a_surrogate_of_ours_becomes_a_question_mark():
     assert encode_ucs2("a\ud83d") == b"\0a\0?"
 

@@ -180,6 +180,7 @@ def test_the_rest_begins_where_the_keyword_ended():
     assert raw_after("b0903.123.456 gui 1566", 1) == "0903.123.456"
     assert raw_after("Đk  7", 2) == "7"
     assert raw_after("MK x", 99) == ""
+    assert raw_after("kt _ b   Abc  d", 4) == "Abc d"
 
 
 @given(st.text())

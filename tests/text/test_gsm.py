@@ -135,6 +135,23 @@ def test_padding_with_a_return_keeps_the_text_without_a_count(text, udh_octets):
         assert got == plain
 
 
+@pytest.mark.parametrize(
+    ("plain", "fill_bits", "padded"),
+    [
+        (b"1234567", 0, b"1234567\r"),  # Seven spare bits would be an `@`.
+        (b"123456", 0, b"123456"),
+        (b"12345678", 0, b"12345678"),
+        (b"1234567\r", 0, b"1234567\r\r"),  # A return on the last bit would be taken for it.
+        (b"123456", 1, b"123456"),
+        (b"123456", 6, b"123456\r" if (6 + 42) % 8 == 1 else b"123456"),
+        (b"", 1, b"\r"),
+        (b"", 0, b""),
+    ],
+)
+def test_a_return_is_added_where_the_standard_asks_for_it(plain, fill_bits, padded):
+    assert pad_with_cr(plain, fill_bits=fill_bits) == padded
+
+
 def test_spare_bits_are_no_at_sign():
     assert decode_packed(pack(b"MK 1234")) == "MK 1234"
     assert decode_packed(pack(pad_with_cr(b"MK 1234"))) == "MK 1234"

@@ -121,6 +121,30 @@ def test_a_text_that_the_links_alphabet_lacks_goes_as_ucs2():
     assert split("é", "ascii")[0].data_coding == 8
 
 
+@pytest.mark.parametrize(("wide", "udh_octets"), [(False, 6), (True, 7)])
+def test_packed_parts_begin_behind_the_fill_bits_of_their_header(wide, udh_octets):
+    text = "abcdefghijklmnopqrstuvwxyz" * 8
+    parts = split(text, "gsm7-packed", wide=wide)
+    read = [
+        decode_short_message(part.data, 0, "gsm7-packed", udh_octets=udh_octets) for part in parts
+    ]
+    assert read == [text[: 153 - wide], text[153 - wide :]]
+
+
+def test_an_escape_pair_goes_whole_into_the_next_part():
+    first, second = split("a" * 152 + "€" + "b" * 20)
+    assert (first.text, second.text) == ("a" * 152, "€" + "b" * 20)
+    first, second = split("a" * 151 + "€" + "b" * 20)
+    assert (first.text, second.text) == ("a" * 151 + "€", "b" * 20)
+
+
+def test_a_surrogate_pair_goes_whole_into_the_next_part():
+    first, second = split("ă" * 66 + "😀" + "b" * 9)
+    assert (first.text, second.text) == ("ă" * 66, "😀" + "b" * 9)
+    first, second = split("ă" * 65 + "😀" + "b" * 9)
+    assert (first.text, second.text) == ("ă" * 65 + "😀", "b" * 9)
+
+
 def test_a_full_packed_message_that_ends_on_a_return_gets_no_second_one():
     (part,) = split("a" * 159 + "\r", "gsm7-packed")
     assert len(part.data) == 140
@@ -129,7 +153,7 @@ def test_a_full_packed_message_that_ends_on_a_return_gets_no_second_one():
 
 def test_a_text_beyond_255_parts_is_refused():
     assert len(split("a" * 153 * 255)) == 255
-    with pytest.raises(TextTooLongError):
+    with pytest.raises(TextTooLongError, match=r"^text needs 256 parts, 255 can be numbered$"):
         split("a" * (153 * 255 + 1))
     assert count_parts("a" * (153 * 255 + 1)).count == 256
 

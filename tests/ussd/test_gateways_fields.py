@@ -29,6 +29,15 @@ def test_a_form_is_looked_at_before_the_query():
     assert found.get("query:a") == "2"
 
 
+@pytest.mark.parametrize(
+    ("body", "query", "field"), [(b"=1&=2", b"", "body"), (b"", b"=&=", "query")]
+)
+def test_a_field_without_a_name_that_comes_twice_is_told_by_where_it_is(body, query, field):
+    with pytest.raises(BadBody, match="given twice") as caught:
+        fields(body, query=query)
+    assert caught.value.field == field
+
+
 def test_headers_and_parts_of_the_path_are_places_too():
     found = fields(headers={"x-session": "7"}, id="abc")
     assert found.get("header:X-Session") == "7"
