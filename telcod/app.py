@@ -157,6 +157,7 @@ class Daemon:
         self.engine: Engine
         self.reader: BooksReader
         self.duty: Duty
+        self.tending: Tending | None = None
         self.ops: Final = Ops(self)
         self.systemd: Final = Systemd(os.environ, pid=os.getpid())
         self.doors: Final = Doors(settings, self, self.clock, told, self.try_later)
@@ -187,6 +188,9 @@ class Daemon:
             self._wire(boot, hashes)
             self.duty = Duty(held=not self.books.shared)
             if self.books.shared:
+                self.tending = Tending(
+                    self.engine, store, boot, self.duty, self.gateway, self.clock
+                )
                 # Others look at the books for what this start leaves in doubt, and it for theirs.
                 batcher.boot, doubt = boot, 0
                 self.gateway.shared = True
@@ -228,8 +232,7 @@ class Daemon:
             self.engine.start(asyncio.get_running_loop())
             async with self.books.reader() as self.reader, pages:
                 self.doors.connect(self.reader)
-                tending = Tending(self.engine, store, boot, self.duty, self.gateway, self.clock)
-                await self._serve(stop, pages, tending)
+                await self._serve(stop, pages)
         finally:
             hashes.close()
             store.close()
@@ -237,7 +240,7 @@ class Daemon:
         if self._failed is not None:
             raise self._failed
 
-    async def _serve(self, stop: asyncio.Event, pages: Pages, tending: Tending) -> None:
+    async def _serve(self, stop: asyncio.Event, pages: Pages) -> None:
         scheduler = Scheduler(
             self.reader,
             self.engine,
@@ -255,8 +258,8 @@ class Daemon:
                 group.create_task(self.duty.keep(pages.run), name="payments and mail"),
                 group.create_task(self.systemd.keep(self.submit, self._in_a_word), name="systemd"),
             ]
-            if self.books.shared:
-                work.append(group.create_task(tending.run(self._own_texts()), name="duties"))
+            if self.tending is not None:
+                work.append(group.create_task(self.tending.run(self._own_texts()), name="duties"))
             links = group.create_task(self.gateway.run(self._own_texts()), name="smpp")
             doors = group.create_task(
                 self.duty.keep(partial(self.doors.run, self.engine, self.gateway, self.reader)),
@@ -305,7 +308,9 @@ class Daemon:
     def ready_lacks(self) -> list[str]:
         """What is missing to serve."""
         missing = self.health()
-        if self.engine.full:
+        if self.engine.away or (self.tending is not None and self.tending.lacks):
+            missing.append("the database is away")
+        elif self.engine.full:
             missing.append("the disk is full")
         if not any(link.bound for link in self.gateway.links):
             missing.append("no SMPP link is bound")
@@ -319,6 +324,11 @@ class Daemon:
     def mqtt(self) -> Mqtt | None:
         """What keeps the broker, if there is one."""
         return self.doors.mqtt
+
+    @property
+    def daemons(self) -> int:
+        """How many daemons share the books, as far as this one knows."""
+        return self.tending.daemons if self.tending is not None else 1
 
     def _in_a_word(self) -> str:
         """How it stands, as `systemctl status` shows it."""
@@ -380,7 +390,16 @@ class Daemon:
                 f"a tariff that was valid already has changed, or is gone: {changed}",
                 what_to_do="Put the old file back, and add a new one with a later valid_from.",
             )
-        answer = batcher.run([Request("daemon.start", channel=Channel.CLOCK)]).results[0]
+        # Evidence and parts of one daemon are read by the others.
+        secret = (batcher.vault.name(),) if self.books.shared else ()
+        request = Request("daemon.start", args=secret, channel=Channel.CLOCK)
+        answer = batcher.run([request]).results[0]
+        if isinstance(answer, Answer) and answer.outcome == "secret.another":
+            raise NotStarted(
+                "the books were begun with another secret of the installation",
+                what_to_do="Give every daemon on them the same one: [security] secret, or a copy "
+                f"of the first one's {self.books.key_path.name} beside the configuration.",
+            )
         if not isinstance(answer, Answer) or answer.data is None:
             raise NotStarted("the books can't be written")
         if answer.outcome != "daemon.started":

@@ -106,6 +106,8 @@ class Tending:
         self._sure_until_s = 0.0
         self.daemons = 1
         """How many share the books, as far as we know."""
+        self.lacks = ""
+        """Why we can't show that we live; "" while we can."""
         gateway.sender.may_send = self.may_send
 
     def may_send(self) -> bool:
@@ -139,7 +141,9 @@ class Tending:
             reason = error.sentence() if isinstance(error, TelcodError) else "no answer"
             _log.warning("duty.unknown", reason=reason)
             self._duty.set(held=False)
+            self.lacks = "the database is away"
             return
+        self.lacks = ""
         self.daemons = tended.daemons
         self._duty.set(held=CLOCK in tended.duties)
         self._gateway.inherit(tended.heir_of)

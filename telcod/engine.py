@@ -32,6 +32,7 @@ from telcod.errors import (
     LedgerCorrupt,
     Overloaded,
     StoreAgain,
+    StoreAway,
     StoreFailed,
     StoreFull,
     StoreRefused,
@@ -717,6 +718,7 @@ class Engine:
         self._full_timer: asyncio.TimerHandle | None = None
         self.failed: TelcodError | None = None
         self.full = False
+        self._store_away = False
         self._errands: deque[Callable[[], None]] = deque()
         self.on_outbox: Callable[[Sequence[OutboxSms]], None] = lambda _: None
         self.on_pushes: Callable[[Sequence[OutboxPush]], None] = lambda _: None
@@ -728,6 +730,11 @@ class Engine:
     def waiting(self) -> int:
         """Requests that wait for their answer."""
         return self._waiting
+
+    @property
+    def away(self) -> bool:
+        """Whether new work is refused because the database can't be reached."""
+        return self.full and self._store_away
 
     @property
     def boot(self) -> int:
@@ -893,6 +900,7 @@ class Engine:
             try:
                 done = self._batcher.run([item.request for item in items], settled, connections)
             except StoreFull as error:
+                self._store_away = isinstance(error, StoreAway)
                 self._put_back(settled, connections)
                 self._tell(items, [Overloaded(str(error))] * len(items), full=True)
                 if self._stopping and not items:

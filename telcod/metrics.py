@@ -105,6 +105,8 @@ _ROWS: Final = (
     Row(_G, "telcod_disk_free_bytes", "Room left where the database is."),
     Row(_G, "telcod_clock_jumped", "1 while a wall clock that jumped awaits a person."),
     Row(_G, "telcod_ready", "1 while telcod can serve: what `/readyz` says."),
+    Row(_G, "telcod_on_duty", "1 while this daemon does what only one of several may do."),
+    Row(_G, "telcod_daemons", "Daemons on the same books that live, this one among them."),
 )
 
 METRICS: Final = MappingProxyType({row.name: row for row in _ROWS})
@@ -249,6 +251,8 @@ class Metrics:
         self.disk_free_bytes: Final = self._gauge("telcod_disk_free_bytes")
         self.clock_jumped: Final = self._gauge("telcod_clock_jumped")
         self.ready: Final = self._gauge("telcod_ready")
+        self.on_duty: Final = self._gauge("telcod_on_duty")
+        self.daemons: Final = self._gauge("telcod_daemons")
         self._bound: Final = self._gauge("telcod_link_bound")
         self._reconnects: Final = self._counter("telcod_link_reconnects")
         self._malformed: Final = self._counter("telcod_link_malformed_pdus")

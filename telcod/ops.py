@@ -17,6 +17,7 @@ from telcod import __version__
 from telcod.billing.accounts import REVENUE_PACKAGE, REVENUE_SMS, REVENUE_VOICE
 from telcod.clock import Clock, ClockGuard
 from telcod.days import MINUTE_MS
+from telcod.duties import Duty
 from telcod.engine import Engine
 from telcod.errors import Overloaded, Refusal, StoreFailed, TelcodError
 from telcod.metrics import METRICS, Metrics
@@ -108,6 +109,10 @@ class Whole(Protocol):
     def agi(self) -> Listener | None: ...
     @property
     def mqtt(self) -> Mqtt | None: ...
+    @property
+    def duty(self) -> Duty: ...
+    @property
+    def daemons(self) -> int: ...
     def ready_lacks(self) -> Sequence[str]: ...
 
 
@@ -157,6 +162,8 @@ class Ops:
             disk_free_bytes=disk_free_bytes(whole.path),
             log_bytes=log_bytes(whole.path),
             log_grows=log_bytes(whole.path) > LOG_BYTES_LOUD,
+            daemons=whole.daemons,
+            on_duty=whole.duty.held,
         )
 
     async def pulse(self) -> Pulse:
@@ -237,6 +244,8 @@ class Ops:
         metrics.queue_requests.set(whole.engine.waiting)
         metrics.clock_jumped.set(int(whole.guard.jumped))
         metrics.ready.set(int(not whole.ready_lacks()))
+        metrics.on_duty.set(int(whole.duty.held))
+        metrics.daemons.set(whole.daemons)
         self._see_that_the_books_are_there()
         for link in whole.gateway.links:
             count = link.counters.reconnects

@@ -37,6 +37,7 @@ from telcod.epay.signatures import secret_bytes
 from telcod.errors import NotStarted
 from telcod.log import Format, Level
 from telcod.smpp.link_settings import LinkSettings
+from telcod.tables import parse
 from telcod.smpp.timers import Timers
 
 FILE_NAME: Final = "telcod.toml"
@@ -389,7 +390,7 @@ class _Reading:
     def file(self) -> dict[str, Any]:
         """What the file says; nothing, and a problem, if it cannot be read."""
         try:
-            return tomllib.loads(self.path.read_text(encoding="utf-8"))
+            return parse(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             self.complain((), "there is no such file; `telcod init` writes one")
         except OSError as error:

@@ -486,3 +486,13 @@ def test_fastagi_may_be_asked_from_elsewhere_with_a_secret(write):
     assert fastagi is not None
     assert fastagi.secret is not None
     assert "s3cret" not in repr(fastagi)
+
+
+@pytest.mark.rule("CFG-1")
+@pytest.mark.parametrize(
+    "text", ["a = " + "[" * 5_000, "a = " + "1" * 5_000, "a = 0x" + "f" * 5_000]
+)
+def test_a_file_that_no_parser_can_hold_is_told_as_no_toml(tmp_path, text):
+    (tmp_path / FILE_NAME).write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match="is not TOML"):
+        load(tmp_path, {})

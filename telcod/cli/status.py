@@ -94,6 +94,9 @@ def _fields(status: Status) -> Iterator[tuple[str, str]]:
     )
     yield "disk", f"books {volume(status.books_bytes)}, {volume(status.disk_free_bytes)} free"
     yield "clock", "jumped, see above" if status.clock_jumped else "steady"
+    if status.daemons > 1 or not status.on_duty:
+        duty = "this one does" if status.on_duty else "this one does not do"
+        yield "daemons", f"{status.daemons} on these books; {duty} what only one may do"
 
 
 def _broker(status: Status) -> str:

@@ -19,6 +19,9 @@ from telcod.smpp.timers import Timers
 WRITE_BYTES_MAX: Final = 1024 * 1024
 """Answers that a peer does not read may pile up to this; then we read no more requests of it."""
 
+GONE_WAIT_S: Final = 1.0
+"""How long the loop may take to say that a connection is gone which was cut."""
+
 TIMER_LEAST_S: Final = 0.001
 """The loop's timers tick in milliseconds; a shorter wait would only fire too early again."""
 
@@ -130,9 +133,15 @@ class Connection(asyncio.Protocol):
 
     async def abort(self) -> None:
         """Cut the connection, if there is one, and wait until that has been told."""
-        if self._transport is not None:
-            self.cut()
-            await self.gone.wait()
+        if self._transport is None:
+            return
+        self.cut()
+        try:
+            async with asyncio.timeout(GONE_WAIT_S):
+                await self.gone.wait()
+        except TimeoutError:
+            # uvloop says nothing of one that it made while connecting was being given up.
+            self.connection_lost(None)
 
     # What the event loop does.
 
@@ -180,6 +189,8 @@ class Connection(asyncio.Protocol):
         self._owner.turned(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.gone.is_set():
+            return
         if exc is None and not self._closing:
             exc = EOFError("the peer closed it without an unbind")
         self._transport = None

@@ -124,7 +124,7 @@ class Redelivery:
 
     def answered(self, record: Record, *, written: bool, now: float) -> None:
         """The response of a committed message was written, or could not be: then it's in doubt."""
-        if not record.answered:
+        if not record.answered and not record.lost:
             record.slow = now - record.at_s >= PENDING_DOUBT_S
         if written and record.connection in self._up:
             record.at_s = now

@@ -32,8 +32,8 @@ from telcod.errors import NotStarted, StoreAgain, StoreAway, StoreFailed, StoreL
 from telcod.ports import Sent, Settled, Tended, Turn, Twin
 from telcod.rows import LOGS, OutboxMail, OutboxPush, OutboxSms, Row, Table
 from telcod.storage.postgres_arrays import Column, column
-from telcod.storage.postgres_duties import Duties
-from telcod.storage.postgres_errors import UNFIT, lost, renamed, sentence
+from telcod.storage.postgres_duties import Duties, end_who_hangs
+from telcod.storage.postgres_errors import NOT_HAD, UNFIT, lost, renamed, sentence
 from telcod.storage.postgres_link import WRITES, Db, address, connect_writer, name_of
 from telcod.storage.postgres_schema import Locks, check_promises, locks_of, migrate
 from telcod.storage.postgres_sql import (
@@ -70,11 +70,16 @@ PAUSES_S: Final = (0.02, 0.05, 0.1, 0.2, 0.5)
 """Between tries to connect; then always the last."""
 TURN_S: Final = 5
 """How long a batch may stand still in a daemon that hangs, before the others go on."""
+LOOK_S: Final = 2
+"""How long the turn is waited for before one looks who has it."""
+QUEUE_S: Final = 30
+"""How long it is waited for, while others work, before new work is refused."""
 AT_ONCE: Final = 1_000
 """Rows that a scan reads in one go; of larger tables it keeps a cursor open on the server."""
 _BEGIN: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _TAKE_TURN: Final = "SELECT pg_advisory_xact_lock($1)"
 _USE: Final = "SELECT pg_try_advisory_lock_shared($1)"
+_WAITS: Final = f"SET lock_timeout = '{LOOK_S}s'"
 _OURS: Final = "SELECT generation FROM writer_commit WHERE owner = $1"
 _FORGET_OLD: Final = """
     DELETE FROM writer_commit
@@ -171,18 +176,22 @@ class PostgresStore:
 
     def begin(self) -> Turn | None:
         """See `Store.begin`."""
-        until_s = self._clock.monotonic_s() + (0 if self._away else AWAY_S)
+        begun_s = self._clock.monotonic_s()
+        until_s = begun_s + (0 if self._away else AWAY_S)
         while True:
             self.rollback()  # What a caller has left open, or a turn that was not told in full.
             db = self._connected(until_s)
             try:
                 return self._begin(db)
             except psycopg.Error as error:
-                if not lost(error):
+                if lost(error):
+                    # Nothing was begun.  Of a server that was restarted this is the first we hear.
+                    self._drop(db)
+                elif error.sqlstate == NOT_HAD and self._clock.monotonic_s() < begun_s + QUEUE_S:
+                    self._end_who_hangs()
+                else:
                     self.rollback()
                     raise renamed(error) from error
-                # Nothing was begun.  Of a server that was restarted this is the first we hear.
-                self._drop(db)
 
     def commit(self) -> None:
         """See `Store.commit`.  Also raises what `apply` was too early to know."""
@@ -291,7 +300,9 @@ class PostgresStore:
     def tend(self, boot: int, duties: Collection[str]) -> Tended:
         """See `Store.tend`."""
         try:
-            return self._duties.tend(self._connected(self._clock.monotonic_s()), boot, duties)
+            db = self._connected(self._clock.monotonic_s())
+            end_who_hangs(db, self._locks, TURN_S)
+            return self._duties.tend(db, boot, duties)
         except psycopg.Error as error:
             self._fail(error)
 
@@ -484,6 +495,13 @@ class PostgresStore:
             row = db.execute(_OURS, (self._owner,), binary=True).fetchone()
         return row[0] if row is not None else 0
 
+    def _end_who_hangs(self) -> None:
+        self.rollback()
+        db = self._db
+        if db is not None and self._turn_s:
+            with contextlib.suppress(psycopg.Error):  # What is wrong shows at the next try.
+                end_who_hangs(db, self._locks, self._turn_s)
+
     # -- the connection
 
     def _open_db(self) -> Db:
@@ -530,6 +548,7 @@ class PostgresStore:
             raise StoreLocked(
                 f"{self.name} is being copied or migrated", what_to_do="Wait until that is done."
             )
+        db.execute(_WAITS)
 
     def _drop(self, db: Db) -> None:
         self._pipe = None

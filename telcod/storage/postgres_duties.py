@@ -19,10 +19,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 from zlib import crc32
 
+import structlog
+
 from telcod.clock import Clock
 from telcod.ports import BOOT_SHIFT, LEASE_S, Tended, Twin
 from telcod.rows import MO, OUTBOX_SMS, MoRow, OutboxSms
 from telcod.storage.postgres_link import Db
+from telcod.storage.postgres_schema import Locks
 
 ABSENT_S: Final = LEASE_S + 1
 """How long a daemon must have been warned before its texts are taken over."""
@@ -33,7 +36,10 @@ IDLE_ENDS_SINCE: Final = 140_000
 NOBODY: Final = 0
 """Owns the texts that came with a copied file, or from the command line."""
 NOBODYS_EVERY_S: Final = 60
-ADVISORY_PAIR: Final = 2  # `objsubid` of a lock by two numbers.
+ADVISORY_ONE: Final = 1  # `objsubid` of a lock by one number,
+ADVISORY_PAIR: Final = 2  # and by two.
+
+_log = structlog.stdlib.get_logger(__name__)
 
 _TRY: Final = "SELECT pg_try_advisory_lock($1, $2)"
 _LET_GO: Final = "SELECT pg_advisory_unlock($1, $2)"
@@ -73,6 +79,16 @@ _INHERIT: Final = f"""
     SELECT * FROM taken ORDER BY seq
 """
 _END: Final = "UPDATE smsc_connection SET down_at = $3 WHERE id >> $2 = $1 AND down_at = 0"
+# In the middle of a pipeline the server's own timeouts for idle clients do not count: it has been
+# told to go on, and waits for what comes.
+_HANGS: Final = f"""
+    SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND objsubid = {ADVISORY_ONE} AND granted
+      AND mode = 'ExclusiveLock' AND datname = current_database()
+      AND (CAST(classid AS INT8) << 32) | CAST(objid AS INT8) = $1
+      AND wait_event = 'ClientRead' AND pid <> pg_backend_pid()
+      AND clock_timestamp() - state_change > make_interval(secs => $2)
+"""
 _TWINS: Final = f"""
     SELECT {", ".join(f"mo.{name}" for name in MO.columns)},
         (at_smsc.down_at > 0 OR {_ABSENT % "(at_smsc.id >> $3)"}) AS sure
@@ -203,6 +219,16 @@ class Duties:
     def _is_heir_of(self, owner: int) -> bool:
         since_s = self._warned.get(owner)
         return since_s is not None and self._clock.monotonic_s() - since_s >= ABSENT_S
+
+
+def end_who_hangs(db: Db, locks: Locks, turn_s: int) -> None:
+    """End the connection of a daemon that has had the turn for `turn_s` and says nothing.
+
+    Raises:
+        psycopg.Error: The connection is lost.
+    """
+    for _ in db.execute(_HANGS, (locks.turn, turn_s), binary=True):
+        _log.warning("turn.taken_away")
 
 
 def _try(db: Db, kind: int, number: int) -> bool:

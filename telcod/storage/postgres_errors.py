@@ -11,6 +11,8 @@ import psycopg
 
 from telcod.errors import StoreAgain, StoreAway, StoreFailed, StoreFull, StoreRefused, TelcodError
 
+NOT_HAD: Final = "55P03"
+"""A lock was waited for as long as it may be."""
 # By whole state first, then by class (its first two characters).
 _MEANS: Final[dict[str, type[TelcodError]]] = {
     "22": StoreRefused,  # data exception: a NUL in a text, a number out of range
@@ -19,7 +21,7 @@ _MEANS: Final[dict[str, type[TelcodError]]] = {
     "40": StoreAgain,  # serialization failure, deadlock
     "53100": StoreFull,  # disk full
     "53": StoreAway,  # out of connections, out of memory
-    "55P03": StoreAway,  # lock_timeout: somebody has had the turn for too long
+    NOT_HAD: StoreAway,  # lock_timeout: somebody has had the turn for too long
     "57014": StoreAgain,  # a person or a timeout cancelled the statement
     "57": StoreAway,  # the server stops, or starts
     "08": StoreAway,  # connection exception

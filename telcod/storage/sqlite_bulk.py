@@ -1,4 +1,4 @@
-"""Many rows in one step of SQLite (DESIGN 4): the statements for it.  Pure but for `execute`.
+"""Many rows in one step of SQLite (DESIGN 4): the statements for it.
 
 The driver lets the interpreter go at each step of a statement and must have it back for the next
 one.  While the loop's thread is busy, every row that is a step of its own waits for its turn; so

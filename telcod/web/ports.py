@@ -65,7 +65,8 @@ class Status(msgspec.Struct, frozen=True):
     `clock_jump_ms` by how much it did; `lacks` is what keeps it from serving.  `http` and `fastagi`
     are addresses, empty where nothing listens.  `books_bytes` has `log_bytes` in it;
     `log_grows` means that somebody reads the books in one transaction for so long that their log
-    can't be emptied.
+    can't be emptied.  `daemons` is how many share the books, as far as this one knows; `on_duty`,
+    whether it does what only one of them may do.
     """
 
     version: str
@@ -86,6 +87,8 @@ class Status(msgspec.Struct, frozen=True):
     disk_free_bytes: int = 0
     log_bytes: int = 0
     log_grows: bool = False
+    daemons: int = 1
+    on_duty: bool = True
 
 
 class Latency(msgspec.Struct, frozen=True):
