@@ -10,13 +10,23 @@ from telcod.tx import Tx
 from telcod.types import Reply, Request
 
 BOOTS: Final = "boots"
+SECRET: Final = "secret_name"
 
 
 def start(request: Request, tx: Tx) -> Reply:
     """Count the start, and hold the tariffs to their word: one that was valid may never change.
 
-    Replies `daemon.started` with the count, or `tariff.changed` with the names of those that did.
+    Its argument, if it has one, is the name of the installation's secret, which the books keep to:
+    the daemons that share them must have the same.
+
+    Replies `daemon.started` with the count, `tariff.changed` with the names of those that did, or
+    `secret.another`.
     """
+    if request.args:
+        known = tx.get(META, SECRET)
+        if known is not None and known.value != request.args[0]:
+            return Reply("secret.another")
+        tx.put(META, Meta(SECRET, request.args[0]))
     changed = _changed_tariffs(tx)
     if changed:
         return Reply("tariff.changed", data={"tariffs": changed})

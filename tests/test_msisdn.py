@@ -259,7 +259,7 @@ def test_a_senders_address_is_a_number_a_short_code_or_a_name(addr, ton, npi, nu
 @pytest.mark.rule("NUM-2")
 def test_the_map_of_old_prefixes_holds_wherever_a_number_may_stand():
     odd = {"0120": "071"}
-    number = 84711234567
+    number, other = Msisdn(84711234567), Msisdn(NUMBER)
     assert from_address("01201234567", 0, 1, odd) == number
     assert from_address("841201234567", 1, 1, odd) == number
     for typed, found in (
@@ -267,7 +267,12 @@ def test_the_map_of_old_prefixes_holds_wherever_a_number_may_stand():
         ("x 01201234567", [Typed("x", NumberError.NOT_A_NUMBER), Typed("01201234567", number)]),
         (
             "0903123456 01201234567",
-            [Typed("0903123456", NUMBER), Typed("01201234567", number)],
+            [Typed("0903123456", other), Typed("01201234567", number)],
+        ),
+        ("x 0903 123 456", [Typed("x", NumberError.NOT_A_NUMBER), Typed("0903 123 456", other)]),
+        (
+            "09991234567 0903123456",
+            [Typed("09991234567", NumberError.TOO_LONG), Typed("0903123456", other)],
         ),
         ("0121 123 4567", [Typed("0121 123 4567", NumberError.TOO_LONG)]),
     ):

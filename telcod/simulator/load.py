@@ -29,6 +29,8 @@ ADDRESS_MARK: Final = "84900000000"
 NUMBER_MARK: Final = "0900000000"
 FIRST_MSISDN: Final = 84_900_000_000
 UDHI: Final = 0x40
+MISSES_MAX: Final = 1_000
+"""Senders in a row who still wait for an answer: then nearly all do, and nobody is left to text."""
 
 # What people send, and how often: mostly questions, some changes, some nonsense.
 MIX: Final[Sequence[tuple[str, int]]] = (
@@ -194,9 +196,11 @@ class LoadSmsc(asyncio.Protocol):
     def _send_more(self, now: float, out: list[bytes]) -> None:
         if now >= self._until_s:
             return
-        while len(self._fills) < self._window:
+        misses = 0
+        while len(self._fills) < self._window and misses < MISSES_MAX:
             address = str(FIRST_MSISDN + self._random.randrange(self._subscribers)).encode()
             if address in self._waiting:
+                misses += 1
                 continue
             template = self._random.choice(self._templates)
             sequence = next(self._sequence)

@@ -301,7 +301,8 @@ class PostgresStore:
         """See `Store.tend`."""
         try:
             db = self._connected(self._clock.monotonic_s())
-            end_who_hangs(db, self._locks, TURN_S)
+            if self._turn_s:
+                end_who_hangs(db, self._locks, self._turn_s)
             return self._duties.tend(db, boot, duties)
         except psycopg.Error as error:
             self._fail(error)

@@ -127,7 +127,7 @@ def test_a_hold_ends_once():
     for again in (lambda: settle(tx, "h", charge(100)), lambda: settle(tx, "h", None)):
         with pytest.raises(LedgerCorrupt):
             again()
-    with pytest.raises(LedgerCorrupt):
+    with pytest.raises(LedgerCorrupt, match=r"^hold h has ended and cannot grow$"):
         keep(tx, 500)
     assert stands(tx) == (900, 0)
 

@@ -25,7 +25,7 @@ def test_the_control_socket_lies_beside_the_database_or_where_the_settings_say(p
     named = load(place.folder, {"TELCOD_HTTP__CONTROL_SOCKET": "run/c.sock"})
     assert control_socket_path(named) == place.folder / "run/c.sock"
     server = load(place.folder, {"TELCOD_STORE__URL": "postgresql://db/telcod"})
-    assert control_socket_path(server) is None
+    assert control_socket_path(server) == place.folder / "telcod.sock"
 
 
 def test_without_a_database_nothing_is_shown_and_none_is_made(place):

@@ -66,6 +66,10 @@ def test_b_is_asked_with_the_number_and_the_price_and_may_press_1_2_or_4(world):
         "repeat": 1,
     }
     assert {name: reply.data[name] for name in said} == said
+    assert set(reply.data) == {*said, "prompt_text", "prompt_files"}
+    assert reply.data["prompt_files"].split("&")
+    call = world.call("c")
+    assert (call.automatic, call.consent_at) == (0, 0)
     for spoken in ("0 9 0 3 0 0 0 0 0 1", "1.500", "150"):
         assert spoken in reply.data["prompt_text"]
     assert all(isinstance(value, str | int) for value in reply.data.values())
@@ -727,6 +731,35 @@ def test_an_event_out_of_order_is_said_to_be(world):
 
 
 @pytest.mark.rule("IVR-3")
+def test_an_answer_that_is_told_twice_is_told_the_same_twice(world):
+    world.offer("c", A, B)
+    early = world.answered("c")
+    assert (early.outcome, early.data) == ("call.wrong_order", {"state": "asking"})
+    world.key("c", "1")
+    first, again = world.answered("c", world.now_ms), world.answered("c", world.now_ms)
+    granted = {"max_seconds": 600, "final": False}
+    assert (first.outcome, first.data) == ("call.ok", granted)
+    assert (again.outcome, again.data) == ("call.ok", granted)
+    more = world.progress("c", 60)
+    assert (more.outcome, more.data) == ("call.ok", {"max_seconds": 660, "final": False})
+
+
+@pytest.mark.rule("PFM-17", "NUM-5")
+def test_a_late_end_takes_nothing_from_the_next_owner_of_the_number(world):
+    world.connect("c", A, B)
+    world.progress("c", 10)
+    world.pass_time(DAY_MS)
+    assert world.call("c").suspect
+    world.set_state(B, "closed")
+    world.clock.advance(1)
+    world.subscriber(B, balance_vnd=50_000)
+    world.ended("c", 60)
+    assert world.balance(B) == 50_000
+    assert world.call("c").written_off_vnd == 1_500 - 250
+    assert books_are_in_order(world)
+
+
+@pytest.mark.rule("IVR-3")
 def test_an_offer_that_comes_again_gets_the_answer_that_stands(world):
     first = world.offer("c", A, B).data
     assert world.offer("c", A, B).data == first
@@ -879,6 +912,7 @@ def test_b_gets_a_receipt_in_his_language_with_number_time_length_and_charge(wor
     world.answered("c", world.now_ms)
     world.ended("c", 187)
     (text,) = world.sent_to(B)
+    assert [row.kind for row in world.outbox()] == ["receipt"]
     for said in ("4.675d", "0903000001", "10:01 02/03/2026", "187 giay"):
         assert said in text
     world.text(B, "NN EN")

@@ -65,6 +65,7 @@ def test_a_look_up_shows_money_debt_password_and_lock_as_they_stand(world):
     world.connect("c", A, B)
     held = ask(world, "look_up", "story", sender=B).data
     assert (held["balance_vnd"], held["held_vnd"], held["debt_vnd"]) == (20_000, 15_000, 0)
+    assert (held["name"], held["address"], held["email"]) == ("", "", "")
 
 
 def test_a_look_up_of_nobody_is_in_the_log_too(world):
@@ -219,6 +220,7 @@ def test_questions_and_texts_of_others_and_of_an_earlier_owner_are_not_sent_agai
     assert ask(world, "resend", str(question.seq)).outcome == "care.not_resent"
     reply = [row for row in world.outbox() if row.destination == str(A)][-1]
     world.set_state(A, "closed")
+    assert ask(world, "resend", str(reply.seq)).outcome == "subscriber.unknown"
     world.clock.advance(60_000)
     world.set_state(A, "active")
     assert ask(world, "resend", str(reply.seq)).outcome == "subscriber.unknown"

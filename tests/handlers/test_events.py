@@ -218,6 +218,12 @@ def test_a_refused_call_is_told_with_its_reason(there):
     there.world.offer("d", A, C)
     ((name, whose, body),) = there.listen()
     assert (name, whose, body["reason"]) == ("call/refused", C, "payer_not_served")
+    there.world.set_state(C, "active")
+    there.world.offer("e", A, C)
+    there.listen()
+    there.world.ended("e")
+    ((name, whose, body),) = there.listen()
+    assert (name, whose, body["reason"]) == ("call/refused", C, "caller_gone")
 
 
 @pytest.mark.rule("PFM-17")

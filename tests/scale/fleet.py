@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict, deque
+from typing import Any
 
 import psycopg
 
@@ -65,7 +66,7 @@ class Member:
         )
         self._fleet = fleet
         self._lives = contextlib.AsyncExitStack()
-        self.process: TelcodProcess | None = None
+        self.process: Any = None
 
     @property
     def pid(self):
@@ -155,15 +156,14 @@ class Fleet(Sweep):
         self.url = url
         self.sections = {"log": {"level": "info"}} | sections
         self.faults: list = []  # (the loop's time, the member that something happened to)
-        self.smsc = FleetSmsc(behaviour)
+        self.smsc: Any = FleetSmsc(behaviour)
         self.smsc.on_text = self._sent
         self._urls = urls or (url, url)
         self._answers_due = 0
 
     async def __aenter__(self):
         await self.smsc.start()
-        with World(self.url) as world:
-            world.import_(*self._crowd.subscriber_lines())
+        self.import_(*self._crowd.subscriber_lines())
         self.a, self.b = (
             Member(self, name, url) for name, url in zip("ab", self._urls, strict=True)
         )
@@ -174,6 +174,14 @@ class Fleet(Sweep):
     async def __aexit__(self, *_):
         await asyncio.gather(self.a.end(), self.b.end())
         await self.smsc.stop(abrupt=True)
+
+    def import_(self, *lines):
+        """Put subscribers into the books."""
+        with World(self.url) as world:
+            world.import_(*lines)
+
+    def other(self, member):
+        return self.b if member is self.a else self.a
 
     # -- what happens
 
@@ -218,21 +226,24 @@ class Fleet(Sweep):
         """Until every text is settled, and has its answer."""
         await self.settled()
         await self.until(lambda: len(self.smsc.names) >= self._answers_due, "all answers")
-        await self.poll(lambda: not self.ask("SELECT COUNT(*) FROM outbox_sms WHERE state = 0"))
+        await self.poll(self.nothing_waits)
+
+    def nothing_waits(self):
+        """Whether every text of the books was sent, and the books know it."""
+        return not self.ask("SELECT COUNT(*) FROM outbox_sms WHERE state = 0")
 
     # -- what the server says
 
     def ask(self, sql, *values):
         with psycopg.connect(self.url, autocommit=True) as db:
-            return db.execute(sql, values).fetchone()[0]
+            [(found,)] = db.execute(sql, values)
+        return found
 
     async def poll(self, condition, *, wait_s=DONE_S):
         """Until the database answers yes, which can't tell us by itself."""
-        never = asyncio.Event()
         async with asyncio.timeout(wait_s):
-            while not condition():
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(never.wait(), POLL_S)
+            while not condition():  # noqa: ASYNC110  # What changes is elsewhere.
+                await asyncio.sleep(POLL_S)
 
     def on_duty(self):
         """The name of the daemon that holds the single duty by the server's word."""
@@ -250,14 +261,9 @@ class Fleet(Sweep):
     def judge(self):
         """Look at the books and at what the SMSC saw; complaints, none if all is well."""
         self.complaints = []
-        done = subprocess.run(
-            [sys.executable, "-m", "telcod", "db", "check", "--config", str(self.a.config)],
-            cwd=ROOT,
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode:
-            self._complain("db check", done.stdout.decode() + done.stderr.decode())
+        complaint = self.db_check()
+        if complaint:
+            self._complain("db check", complaint)
         with contextlib.closing(open_postgres_snapshot(self.url)) as books:
             for violation in check_books(books, tariffs=shipped_rules().tariffs):
                 self._complain("books", f"{violation.invariant}: {violation.what}")
@@ -268,6 +274,16 @@ class Fleet(Sweep):
             self._look_at_subscribers(books, self._judge_journal(journal))
             self._judge_answers(journal, list(books.scan(OUTBOX_SMS)))
         return self.complaints
+
+    def db_check(self):
+        """What `telcod db check` says against the books; "" if nothing."""
+        done = subprocess.run(
+            [sys.executable, "-m", "telcod", "db", "check", "--config", str(self.a.config)],
+            cwd=ROOT,
+            capture_output=True,
+            check=False,
+        )
+        return (done.stdout + done.stderr).decode() if done.returncode else ""
 
     def _judge_verdicts(self):
         statuses = Counter(status for pdu in self._pdus for status in pdu.statuses)
@@ -309,8 +325,8 @@ class Fleet(Sweep):
         replies = Counter(row.mo for row in rows.values())
         if set(replies) != due or set(replies.values()) > {1}:
             self._complain("answers", "not one for each text in the books")
-        words = defaultdict(dict)
-        first_at = {}
+        words: Any = defaultdict(dict)
+        first_at: dict[Any, float] = {}
         for at, (name, part) in enumerate(self.smsc.keys):
             submitted = self.smsc.submitted[at].text
             if name not in rows:

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from telcod.simulator.load import LoadSmsc
 from telcod.simulator.load_calls import Step
 from telcod.simulator.load_open import Traffic
 from telcod.simulator.load_open_http import OpenHttp
@@ -296,3 +297,21 @@ async def test_a_step_that_gets_no_answer_is_given_up():
     assert it.traffic.tally.refused == {"no answer": 1}
     assert it.gateway.unknown == {"flood-1": 1}
     assert it.traffic.under_way == 0
+
+
+# -- the load that waits
+
+
+async def test_a_load_whose_texts_are_never_answered_runs_out_of_senders_and_goes_on():
+    done = asyncio.Event()
+    load = LoadSmsc(
+        window=50, subscribers=20, seconds=60, warm_up_s=0, seed=1, done=done, until_answered=False
+    )
+    transport = Transport()
+    load.connection_made(transport)
+    load.data_received(HEADER.pack(16, 0x9, 0, 1))
+    sent = frames(transport.take())[1:]
+    assert 15 <= len(sent) <= 20  # each sender once: none is texted for who waits
+    load.data_received(b"".join(HEADER.pack(17, 0x80000005, OK, s[2]) + b"\0" for s in sent))
+    assert frames(transport.take()) == []
+    assert load.report().missing == len(sent)

@@ -156,6 +156,16 @@ def test_a_late_answer_met_one_copy_and_the_next_is_new(evidence):
     assert evidence.take(KT, 1, now=12)[1] is False
 
 
+def test_a_copy_may_meet_a_late_answer_also_when_the_first_one_could_not_be_answered(evidence):
+    record, _ = evidence.take(KT, 1, now=0)
+    evidence.connection_down(1, now=1)
+    assert evidence.take(KT, 2, now=2) == (record, True)
+    record.seq = 3
+    evidence.answered(record, written=False, now=2 + PENDING_DOUBT_S)  # To the first connection.
+    evidence.answered(record, written=True, now=2 + PENDING_DOUBT_S)  # To the follower's.
+    assert evidence.take(KT, 2, now=2 + PENDING_DOUBT_S) == (record, True)
+
+
 def test_a_copy_of_a_pending_text_whose_connection_went_down_waits_for_it(evidence):
     record, _ = evidence.take(KT, 1, now=0)
     evidence.connection_down(1, now=1)
@@ -286,7 +296,7 @@ class Evidence(RuleBasedStateMachine):
 
     def answer(self, record, message, delivery, connection):
         message.committed_at = self.journal[record.seq - 1][3]
-        if not record.answered and self.now - record.at_s >= PENDING_DOUBT_S:
+        if not record.answered and not record.lost and self.now - record.at_s >= PENDING_DOUBT_S:
             self.late[record.fingerprint] = self.now
         written = connection in self.connections
         self.evidence.answered(record, written=written, now=self.now)

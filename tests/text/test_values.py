@@ -60,6 +60,7 @@ def test_any_moment_shows_as_the_calendar_has_it(at_ms):
         ("a\u200bb\x00", "ab"),
         ("😀 ok", "? ok"),
         ("50.000₫", "50.000d"),
+        ("a´b`c", "a'b'c"),
     ],
 )
 def test_foreign_words_are_made_safe(text, safe):
