@@ -86,6 +86,7 @@ class Tending:
         duty: Set as the store says.
         gateway: Told whose texts it has to send besides its own, and whether it may send.
         clock: For how long an answer of the store counts.
+        wait_s: How long it is waited for.
     """
 
     def __init__(
@@ -96,12 +97,15 @@ class Tending:
         duty: Duty,
         gateway: Gateway,
         clock: Clock,
+        *,
+        wait_s: float = LEASE_S,
     ) -> None:
         self._engine: Final = engine
         self._tend: Final = partial(store.tend, boot, (CLOCK,))
         self._duty: Final = duty
         self._gateway: Final = gateway
         self._clock: Final = clock
+        self._wait_s: Final = wait_s
         self._epoch = 0
         self._sure_until_s = 0.0
         self.daemons = 1
@@ -135,7 +139,7 @@ class Tending:
         """Once; what can't be shown to the store is not held."""
         begun_s = self._clock.monotonic_s()
         try:
-            async with asyncio.timeout(LEASE_S):
+            async with asyncio.timeout(self._wait_s):
                 tended = await self._engine.between_batches(self._tend)
         except (TelcodError, TimeoutError) as error:
             reason = error.sentence() if isinstance(error, TelcodError) else "no answer"

@@ -26,6 +26,10 @@ TIMER_LEAST_S: Final = 0.001
 """The loop's timers tick in milliseconds; a shorter wait would only fire too early again."""
 
 
+TURN_PDUS_MAX: Final = 256
+"""PDUs of one connection in one turn of the loop."""
+
+
 class Owner(Protocol):
     """Who keeps the connection.  Nothing here may raise."""
 
@@ -82,7 +86,8 @@ class Connection(asyncio.Protocol):
         self._tap: FrameTap | None = None
         self._transport: asyncio.Transport | None = None
         self._closing = False
-        self._read_paused = False
+        self._paused: set[str] = set()
+        self._working = False
         self._flush_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -162,30 +167,61 @@ class Connection(asyncio.Protocol):
             return
         if self._tap is not None:
             self._tap.feed("in", data)
+        self._framer.feed(data)
+        if not self._working:
+            self._work()
+
+    def _work(self) -> None:
+        """Work off what was read, `TURN_PDUS_MAX` PDUs in one turn of the loop at most.
+
+        One read may hold thousands; meanwhile no other link, no HTTP request and no committed
+        answer would be served.
+        """
+        self._working = False
+        session = self.session
+        if session is None or session.state is State.CLOSED:
+            return
         now = self._clock()
         framer, receive, handle = self._framer, session.receive, self._owner.handle
-        framer.feed(data)
-        progressed = False
+        done = 0
         try:
             for pdu in framer.pdus():
-                progressed = True
+                done += 1
                 event = receive(pdu, now)
                 if event is not None:
                     handle(self, event)
+                if done >= TURN_PDUS_MAX:
+                    self._working = True
+                    break
         except FramingLost:
             handle(self, session.framing_lost())
-        session.note_partial(framer.partial_bytes, progressed=progressed, now=now)
+        if self._working:
+            self._pause("work")
+            self._loop.call_soon(self._work)
+        else:
+            self._resume("work")
+            session.note_partial(framer.partial_bytes, progressed=done > 0, now=now)
         self.wake()
         self._owner.turned(self)
+
+    def _pause(self, why: str) -> None:
+        """Read no more for a while: there are two reasons, and each ends by itself."""
+        if not self._paused and self._transport is not None:
+            self._transport.pause_reading()
+        self._paused.add(why)
+
+    def _resume(self, why: str) -> None:
+        if why in self._paused:
+            self._paused.discard(why)
+            if not self._paused and self._transport is not None:
+                self._transport.resume_reading()
 
     def pause_writing(self) -> None:
         self.write_paused = True
 
     def resume_writing(self) -> None:
         self.write_paused = False
-        if self._read_paused and self._transport is not None:
-            self._read_paused = False
-            self._transport.resume_reading()
+        self._resume("writing")
         self._owner.turned(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -216,8 +252,7 @@ class Connection(asyncio.Protocol):
             transport.write(data)
             if self.write_paused and transport.get_write_buffer_size() > WRITE_BYTES_MAX:
                 # If the peer never reads again, the unanswered probe ends the link.
-                self._read_paused = True
-                transport.pause_reading()
+                self._pause("writing")
         if session.state is State.CLOSED:
             self._close(transport)
         else:

@@ -84,6 +84,7 @@ class Gateway:
         self._estates: frozenset[int] = frozenset()  # Daemons that died, and left us their texts.
         self._own_row: Final = SmscConnection(self._base, "", clock.wall_ms(), 0, 0, 0)
         self._beat_s = clock.monotonic_s()
+        self._stalled_at_s = -1.0
         self.shared = False
         """Whether other daemons have the same books, and links to the same SMSCs."""
         self.inbox: Inbox
@@ -325,9 +326,11 @@ class Gateway:
         stalled_s = self._clock.monotonic_s() - self._beat_s
         if stalled_s <= STALLED_S:
             return False
-        _log.error("daemon.stalled", stalled_s=round(stalled_s, 1))
-        for link in self.links:
-            link.cut()
+        if self._stalled_at_s != self._beat_s:
+            self._stalled_at_s = self._beat_s
+            _log.error("daemon.stalled", stalled_s=round(stalled_s, 1))
+            for link in self.links:
+                link.cut()
         return True
 
     async def _refill(self, reader: Reader) -> None:

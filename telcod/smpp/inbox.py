@@ -28,6 +28,8 @@ from telcod.types import Again, Mo, Request, SecretNeeded
 from telcod.vault import Vault
 
 HASHES_WAITING_MAX: Final = 64
+SENDER_WAITING_MAX: Final = 32
+"""Texts of one sender that wait for their commit; beyond them he waits for himself, not others."""
 SOURCE_DIGITS_MIN: Final = 7
 UNANSWERED: Final = (
     NumberError.NAME,
@@ -59,6 +61,7 @@ class _Ticket(NamedTuple):
     sequence: int
     data_sm: bool
     record: Record
+    sender: str
     taken_s: float = 0.0
 
 
@@ -100,6 +103,8 @@ class Inbox:
         self._connection_id: Final = connection_id
         self._call_soon_threadsafe: Final = call_soon_threadsafe
         self._hashes_waiting = 0
+        # By address as it came; only senders of whom something waits, so the windows bound it.
+        self._waiting: dict[str, int] = {}
 
     def take(self, link: Link, connection: int, sequence: int, body: DeliverSm | DataSm) -> None:
         """Take one message; it will be answered by `link.respond`, after COMMIT."""
@@ -113,11 +118,18 @@ class Inbox:
             self._metrics.texts_received[TextResult.MISROUTED].inc()
             link.respond(connection, sequence, CommandStatus.ESME_RINVDSTADR, data_sm=data_sm)
             return
+        sender = body.source_addr
+        waiting = self._waiting.get(sender, 0)
+        if waiting >= SENDER_WAITING_MAX:
+            self._metrics.texts_received[TextResult.OVERLOADED].inc()
+            link.respond(connection, sequence, CommandStatus.ESME_RX_T_APPN, data_sm=data_sm)
+            return
         number = self._connection_id(link, connection)
         fingerprint = self._vault.fingerprint(identity(body))
         now_s = self._clock()
         record, again = self._redelivery.take(fingerprint, number, now=now_s)
-        ticket = _Ticket(link, connection, sequence, data_sm, record, now_s)
+        ticket = _Ticket(link, connection, sequence, data_sm, record, sender, now_s)
+        self._waiting[sender] = waiting + 1
         if again:
             self._take_again(ticket)
             return
@@ -126,6 +138,7 @@ class Inbox:
         except BaseException:
             # Or the next copy would wait for this one for ever.
             self._redelivery.refused(record)
+            self._answered(ticket)
             raise
         if secret:
             self._hash(request, secret, ticket)
@@ -236,7 +249,15 @@ class Inbox:
         for follower in followers:
             self._respond(follower, ESME_ROK)
 
+    def _answered(self, ticket: _Ticket) -> None:
+        left = self._waiting[ticket.sender] - 1
+        if left:
+            self._waiting[ticket.sender] = left
+        else:
+            del self._waiting[ticket.sender]
+
     def _respond(self, ticket: _Ticket, status: int) -> None:
+        self._answered(ticket)
         written = ticket.link.respond(
             ticket.connection, ticket.sequence, status, data_sm=ticket.data_sm
         )
@@ -251,6 +272,7 @@ class Inbox:
         self._redelivery.refused(ticket.record)
         status = fate_of(error).smpp_status
         for waiting in (ticket, *ticket.record.followers):
+            self._answered(waiting)
             waiting.link.respond(
                 waiting.connection, waiting.sequence, status, data_sm=waiting.data_sm
             )

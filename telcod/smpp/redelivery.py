@@ -39,7 +39,8 @@ class Record(msgspec.Struct, gc=False, eq=False):
 
     `followers` are redeliveries that came while it was pending; they are answered with it.  `slow`:
     it was pending so long that a copy may be on its way.  `evidence`: the number that it has in the
-    journal since it came again to this daemon from another one (0: it did not).
+    journal since it came again to this daemon from another one (0: it did not).  `listed`: an
+    identical message is compared with it.
     """
 
     fingerprint: bytes
@@ -51,6 +52,7 @@ class Record(msgspec.Struct, gc=False, eq=False):
     slow: bool = False
     followers: tuple[Any, ...] = ()
     evidence: int = 0
+    listed: bool = True
 
 
 class Shown(NamedTuple):
@@ -68,6 +70,8 @@ class Redelivery:
     """
 
     def __init__(self) -> None:
+        # Not what was answered in time, until its connection goes down: one sender who repeats one
+        # text a thousand times a second would have each compared with those of the last seconds.
         self._by_fingerprint: dict[bytes, list[Record]] = {}
         self._answered: dict[int, deque[Record]] = {}
         self._in_doubt: deque[Record] = deque()
@@ -75,7 +79,8 @@ class Redelivery:
         self._shown: list[Shown] = []
 
     def __len__(self) -> int:
-        return sum(len(records) for records in self._by_fingerprint.values())
+        listed = sum(len(records) for records in self._by_fingerprint.values())
+        return listed + sum(not r.listed for records in self._answered.values() for r in records)
 
     def connection_up(self, connection: int) -> None:
         """A connection was bound."""
@@ -84,7 +89,10 @@ class Redelivery:
     def connection_down(self, connection: int, *, now: float) -> None:
         """A connection is gone: whatever was not confirmed on it is in doubt from now on."""
         self._up.discard(connection)
-        self._answered.pop(connection, None)
+        for record in self._answered.pop(connection, ()):
+            if not record.listed:
+                record.listed = True
+                self._by_fingerprint.setdefault(record.fingerprint, []).append(record)
         for records in list(self._by_fingerprint.values()):
             for record in records:
                 if record.connection == connection and not record.lost:
@@ -131,6 +139,8 @@ class Redelivery:
             # A follower's answer may have been written where the first copy's could not be.
             record.answered, record.lost = True, False
             self._answered.setdefault(record.connection, deque()).append(record)
+            if not record.slow:
+                self._forget(record)
         elif not record.lost:
             self._lose(record, now)
 
@@ -192,10 +202,10 @@ class Redelivery:
         self._in_doubt.append(record)
 
     def _forget(self, record: Record) -> None:
-        records = self._by_fingerprint.get(record.fingerprint)
-        if records is None:
+        if not record.listed:
             return
-        if record in records:
-            records.remove(record)
+        record.listed = False
+        records = self._by_fingerprint[record.fingerprint]
+        records.remove(record)
         if not records:
             del self._by_fingerprint[record.fingerprint]

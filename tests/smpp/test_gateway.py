@@ -7,16 +7,19 @@ import pytest
 import structlog
 
 from telcod.clock import ManualClock
+from telcod.engine import INHERIT_ROUTE, INHERITED_MAX
 from telcod.errors import Unavailable
 from telcod.metrics import Metrics
-from telcod.rows import MO, SMSC_CONNECTION, SmscConnection
+from telcod.ports import AGAIN, BOOT_SHIFT
+from telcod.rows import MO, SMSC_CONNECTION, OutboxSms, SmscConnection
 from telcod.smpp.consts import CommandStatus, TlvTag
-from telcod.smpp.gateway import BOOT_SHIFT, Gateway
+from telcod.smpp.gateway import Gateway
 from telcod.smpp.link_settings import LinkSettings
 from telcod.smpp.pdu import DeliverSm
 from telcod.smpp.redelivery import DOUBT_S, STABLE_S, Redelivery
 from telcod.smpp.tlv import Tlv
 from telcod.smpp.ussd_door import Aside
+from telcod.types import Answer, Channel
 from tests.world import START_MS
 from tests.world import World as Books
 
@@ -32,6 +35,10 @@ class FakeLink:
         self.kinds = kinds
         self.up = 0
         self.answers = []
+        self.cuts = 0
+
+    def cut(self):
+        self.cuts += 1
 
     @property
     def bound(self):
@@ -399,3 +406,118 @@ async def test_books_that_cannot_be_read_for_once_end_nothing(world):
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
+
+
+# --------------------------------------------------------- several daemons share the books
+
+
+class SharedSender(FakeSender):
+    def __init__(self, slices=9):
+        super().__init__()
+        self.adopted = []
+        self.slices = slices
+
+    @property
+    def has_room(self):
+        return len(self.adopted) < self.slices
+
+    def adopt(self, rows):
+        self.adopted.append([row.seq for row in rows])
+
+
+class Estate:
+    """What the engine gives of the texts of the dead: by daemon, slice after slice."""
+
+    def __init__(self, **slices):
+        self.slices = {name[1:]: list(each) for name, each in slices.items()}
+        self.asked = []
+
+    async def submit(self, request):
+        assert (request.route, request.channel) == (INHERIT_ROUTE, Channel.CLOCK)
+        [owner] = request.args
+        self.asked.append(owner)
+        left = self.slices[owner]
+        return Answer("inherited", data={"rows": left.pop(0) if left else []})
+
+
+def sms(first, count=1):
+    values: dict[str, Any] = dict.fromkeys(OutboxSms.__struct_fields__, 0)
+    return [OutboxSms(**values | {"seq": seq}) for seq in range(first, first + count)]
+
+
+@pytest.mark.anyio
+async def test_texts_of_the_dead_are_taken_over_slice_by_slice(world):
+    world.gateway.sender = sender = SharedSender()
+    world.gateway.inherit({4, 3})
+    estate = Estate(_3=[sms(1, INHERITED_MAX), sms(5_000, 2)], _4=[])
+    with structlog.testing.capture_logs() as lines:
+        await world.gateway.take_over(estate.submit)
+    assert estate.asked == ["3", "3", "4"]
+    assert [rows[-1] for rows in sender.adopted] == [INHERITED_MAX, 5_001]
+    assert [(line["of"], line["count"], line["last"]) for line in lines] == [
+        (3, INHERITED_MAX, INHERITED_MAX),
+        (3, 2, 5_001),
+    ]
+
+
+@pytest.mark.anyio
+async def test_texts_of_the_dead_wait_in_the_books_while_there_is_no_room(world):
+    world.gateway.sender = SharedSender(slices=1)
+    world.gateway.inherit({3})
+    estate = Estate(_3=[sms(1, INHERITED_MAX), sms(5_000, 2)])
+    await world.gateway.take_over(estate.submit)
+    await world.gateway.take_over(estate.submit)
+    assert estate.asked == ["3"]
+
+
+@pytest.mark.anyio
+async def test_who_lives_after_all_is_not_taken_over_any_more(world):
+    world.gateway.sender = SharedSender()
+    world.gateway.inherit({3})
+    world.gateway.inherit(())
+    await world.gateway.take_over(Estate().submit)
+
+
+def test_after_it_was_taken_for_dead_its_connections_are_in_the_books_again(world):
+    number = world.connect(1)
+    world.noted.clear()
+    world.gateway.note_all()
+    assert [(row.id, row.down_at) for row in world.noted] == [(1 << BOOT_SHIFT, 0), (number, 0)]
+
+
+@pytest.mark.rule("SMPP-2")
+@pytest.mark.parametrize(
+    ("shared", "stalled_s", "taken"), [(True, 3, []), (True, 2, [1]), (False, 9, [1])]
+)
+def test_who_stood_still_takes_nothing_that_may_have_come_again_elsewhere(
+    world, shared, stalled_s, taken
+):
+    world.gateway.inbox = inbox = Inbox()
+    world.gateway.shared = shared
+    world.gateway.links = (world.link,)
+    world.clock.advance(stalled_s * 1_000)
+    with structlog.testing.capture_logs() as lines:
+        world.gateway.on_deliver(world.link, 1, 1, KT)
+    assert inbox.taken == taken
+    assert world.link.answers == [], "and says nothing: the SMSC may have its answer"
+    assert world.link.cuts == (not taken)
+    assert [line["event"] for line in lines] == ([] if taken else ["daemon.stalled"])
+
+
+@pytest.mark.rule("SMPP-2")
+@pytest.mark.parametrize("read", [True, False])
+def test_a_text_that_came_again_from_another_daemon_is_its_own_evidence(world, read):
+    evidence = (1 << BOOT_SHIFT) | AGAIN | 1
+    number = world.connect(1)
+    record, _ = world.redelivery.take(b"f" * 16, number, now=world.clock.monotonic_s())
+    record.seq, record.evidence = 40, evidence
+    world.redelivery.answered(record, written=True, now=world.clock.monotonic_s())
+    if read:
+        world.later(STABLE_S)
+    else:
+        world.disconnect(1)
+    row = world.connections()[evidence]
+    assert row.down_at == world.clock.wall_ms()
+    assert row.confirmed_seq == (40 if read else 39)
+    # A number of another daemon's says nothing of ours.
+    assert world.connections()[number].confirmed_seq < 40

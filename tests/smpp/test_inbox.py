@@ -11,7 +11,7 @@ from telcod.engine import PART_ROUTE, QUARANTINED
 from telcod.errors import Overloaded, StoreFailed, Unavailable
 from telcod.metrics import Metrics, TextResult
 from telcod.smpp.consts import CommandStatus
-from telcod.smpp.inbox import HASHES_WAITING_MAX, Inbox
+from telcod.smpp.inbox import HASHES_WAITING_MAX, SENDER_WAITING_MAX, Inbox
 from telcod.smpp.link_settings import LinkSettings
 from telcod.smpp.pdu import DataSm, DeliverSm
 from telcod.smpp.redelivery import Redelivery
@@ -338,11 +338,23 @@ def test_a_password_found_in_the_last_part_is_hashed_and_the_part_asked_again(wo
 @pytest.mark.rule("PAY-1", "SMPP-2")
 def test_a_flood_of_passwords_is_left_with_the_smsc(world):
     for sequence in range(HASHES_WAITING_MAX + 3):
-        world.text(f"MK abcd{sequence}", code="9223", sequence=sequence)
+        world.text(f"MK abcd{sequence}", code="9223", sequence=sequence, source=str(A + sequence))
     assert world.answers == [(HASHES_WAITING_MAX + more, TRY_LATER) for more in range(3)]
     world.hashed()
     world.text("MK zzzz", code="9223", sequence=999)
     assert len(world.hashes) == HASHES_WAITING_MAX
+
+
+@pytest.mark.rule("SMPP-2")
+def test_a_sender_who_floods_waits_for_himself_and_for_nobody_else(world):
+    for sequence in range(SENDER_WAITING_MAX + 2):
+        world.text(f"KT {sequence}", sequence=sequence)
+    assert world.answers == [(SENDER_WAITING_MAX + more, TRY_LATER) for more in range(2)]
+    world.text("KT", source=str(A + 1), sequence=900)
+    assert len(world.posted) == SENDER_WAITING_MAX + 1
+    world.commit()
+    world.text("KT", sequence=901)
+    assert (901, TRY_LATER) not in world.answers
 
 
 @pytest.mark.rule("PAY-1", "SMPP-2")

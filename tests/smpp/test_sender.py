@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 import structlog
 
@@ -10,7 +11,14 @@ from telcod.metrics import Metrics
 from telcod.rows import OutboxSms, OutboxState
 from telcod.smpp.consts import CommandStatus, TlvTag
 from telcod.smpp.link_settings import LinkSettings
-from telcod.smpp.sender import ATTEMPTS_MAX, BACKLOG_SLICE, MEMORY_MAX, RETRY_AFTER_S, Sender
+from telcod.smpp.sender import (
+    ATTEMPTS_MAX,
+    BACKLOG_SLICE,
+    MEMORY_MAX,
+    RETRY_AFTER_S,
+    OwnTexts,
+    Sender,
+)
 
 OK = 0
 THROTTLED = int(CommandStatus.ESME_RTHROTTLED)
@@ -676,3 +684,166 @@ def test_a_long_text_that_finds_room_for_one_part_only_holds_up_nobody_else():
     world.answer(link=a)
     world.answer(link=a)
     assert parts(a) == [1, 2, 3]
+
+
+# --------------------------------------------------------- several daemons share the books
+
+
+class Shared(World):
+    """One daemon's sender; `owners` is whose each text is, by the books."""
+
+    ME = 7
+
+    def __init__(self, *links):
+        super().__init__(*links)
+        self.sure = True
+        self.sender.may_send = lambda: self.sure
+
+    def fate(self, *seqs, owner):
+        """Another daemon has taken them over, or this one has."""
+        for seq in seqs:
+            self.books[seq - 1] = msgspec.structs.replace(self.books[seq - 1], owner=owner)
+
+    def row(self, *args, **fields):
+        super().row(*args, **fields)
+        self.fate(len(self.books), owner=self.ME)
+        return self.books[-1]
+
+    async def pending_sms_of(self, owner, *, after, most):
+        rows = await self.pending_sms(after=after, most=len(self.books))
+        return [row for row in rows if row.owner == owner][:most]
+
+    @property
+    def own(self):
+        return OwnTexts(self, self.ME)
+
+    def inherit(self, *seqs):
+        self.fate(*seqs, owner=self.ME)
+        self.sender.adopt([self.books[seq - 1] for seq in seqs])
+
+
+def test_who_is_not_sure_that_its_texts_are_its_own_sends_none_until_it_is():
+    world = Shared()
+    world.take("one")
+    world.sure = False
+    world.take("two")
+    world.answer(THROTTLED)
+    world.later(10)
+    assert texts(world.link) == ["one"]
+    world.sure = True
+    world.later(1)
+    assert texts(world.link) == ["one", "one", "two"]
+
+
+def test_who_is_not_sure_gives_no_text_up_either():
+    world = Shared()
+    world.sure = False
+    world.take("one", expires_at=1_000)
+    world.later(5)
+    assert world.settled == []
+    world.sure = True
+    world.later(1)
+    assert world.states() == {1: OutboxState.EXPIRED}
+
+
+@pytest.mark.anyio
+async def test_texts_that_another_daemon_has_taken_over_are_forgotten():
+    world = Shared()
+    world.take("flying", "answered")
+    world.answer(at=1)
+    world.link.room = 0
+    world.take("waiting", "mine")
+    world.sure = False
+    world.fate(1, 3, owner=8)
+    await world.sender.disown(world.own)
+    assert world.sender.in_memory == 1
+    world.sure, world.link.room = True, 9
+    world.answer()  # Too late: whoever has it sends it again.
+    world.later(10)
+    assert texts(world.link) == ["flying", "answered", "mine"]
+    assert world.states() == {2: OutboxState.ACCEPTED}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("end", ["lost", "refused for now"])
+async def test_a_text_that_was_on_its_way_when_it_was_taken_over_is_not_sent_again(end):
+    world = Shared()
+    world.take("flying")
+    world.fate(1, owner=8)
+    await world.sender.disown(world.own)
+    if end == "lost":
+        world.lose()
+    else:
+        world.answer(BUSY)
+    world.later(1_000)
+    assert texts(world.link) == ["flying"]
+    assert world.settled == []
+
+
+@pytest.mark.anyio
+async def test_one_that_waits_to_be_tried_again_is_forgotten_when_it_was_taken_over():
+    world = Shared()
+    world.take("one", "two")
+    world.answer(BUSY)
+    world.fate(1, owner=8)
+    await world.sender.disown(world.own)
+    world.later(RETRY_AFTER_S[0])
+    assert texts(world.link) == ["one", "two"]
+    assert world.sender.in_memory == 1
+
+
+@pytest.mark.anyio
+async def test_books_that_cannot_be_read_are_asked_again_before_anything_is_forgotten():
+    world = Shared(FakeLink(room=0))
+    world.take("one")
+
+    class Away:
+        async def pending_sms(self, *, after, most):
+            raise Unavailable("away")
+
+    with pytest.raises(Unavailable):
+        await world.sender.disown(Away())
+    assert world.sender.in_memory == 1
+
+
+@pytest.mark.anyio
+async def test_among_thousands_that_wait_those_that_are_ours_stay():
+    world = Shared(FakeLink(room=0))
+    world.take(*map(str, range(2 * BACKLOG_SLICE + 10)))
+    lost = [1, BACKLOG_SLICE, BACKLOG_SLICE + 1, 2 * BACKLOG_SLICE + 10]
+    world.fate(*lost, owner=8)
+    await world.sender.disown(world.own)
+    assert world.sender.in_memory == 2 * BACKLOG_SLICE + 10 - len(lost)
+
+
+def test_texts_of_the_dead_are_sent_among_our_own_in_their_place():
+    world = Shared(FakeLink(room=0))
+    rows = [world.row(text) for text in ("theirs", "ours")]
+    world.sender.take(rows[1:])
+    world.inherit(1)
+    world.link.room = 9
+    world.later(1)
+    assert texts(world.link) == ["theirs", "ours"]
+    world.answer()
+    world.answer()
+    assert set(world.states()) == {1, 2}
+
+
+@pytest.mark.anyio
+async def test_a_text_of_the_dead_that_the_backlog_comes_to_later_is_sent_once():
+    world = Shared()
+    world.sender.behind = True
+    for text in ("ours", "theirs", "ours too"):
+        world.row(text)
+    world.inherit(2)
+    await world.sender.refill(world.own)
+    assert sorted(texts(world.link)) == ["ours", "ours too", "theirs"]
+    assert world.sender.in_memory == 3
+
+
+def test_there_is_room_for_texts_of_the_dead_as_long_as_memory_is_half_empty():
+    world = Shared(FakeLink(room=0))
+    world.take(*["x"] * (MEMORY_MAX // 2 - 1))
+    assert world.sender.has_room
+    world.take("x")
+    assert not world.sender.has_room
