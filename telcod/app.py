@@ -107,10 +107,17 @@ async def _run_with_signals(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     daemon = Daemon(settings, told=_tell)
+    daemon.on_ready = _keep_what_is_there
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, daemon.reload_soon)
     await daemon.run(stop)
+
+
+def _keep_what_is_there() -> None:
+    """Code, catalogues and tables stay for good: they are not searched for cycles any more."""
+    gc.collect()
+    gc.freeze()
 
 
 def _tell(line: str) -> None:
@@ -145,6 +152,7 @@ class Daemon:
         self.metrics: Final = Metrics()
         self.guard: Final = self.clock
         self.ready: Final = asyncio.Event()
+        self.on_ready: Callable[[], None] = lambda: None
         self._told: Final = told
         self._routes: Final = routes
         self._failed: TelcodError | None = None
@@ -226,8 +234,6 @@ class Daemon:
             )
             self.web.bind()
             self.agi = await self._bind_agi()
-            gc.collect()
-            gc.freeze()  # Code, catalogues and tables stay for good: not searched any more.
             _log.info("daemon.started", version=__version__, boot=boot, in_doubt=doubt)
             self.engine.start(asyncio.get_running_loop())
             async with self.books.reader() as self.reader, pages:
@@ -270,6 +276,7 @@ class Daemon:
                 group.create_task(self.agi.run(), name="fastagi")
                 self._told(f"FastAGI listens on {self.agi.host}:{self.agi.port}")
             self.ready.set()
+            self.on_ready()
             self.systemd.ready(self._in_a_word())
             await stop.wait()
             self.systemd.stopping()
