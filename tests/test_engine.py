@@ -3,23 +3,25 @@
 import asyncio
 import threading
 
+import msgspec
 import pytest
 import structlog
 
 import handlers
 from telcod.billing.accounts import OPENING, main_account
 from telcod.billing.ledger import Transfer, post
-from telcod.dispatch import Route
-from telcod.engine import PART_ROUTE, Engine, request_hash
+from telcod.dispatch import RECEIPT_ROUTE, Route
+from telcod.engine import INHERIT_ROUTE, PART_ROUTE, WAITED_MAX_S, Engine, request_hash
 from telcod.errors import (
     KeyReused,
     LedgerCorrupt,
     Overloaded,
+    StoreAway,
     StoreFailed,
     StoreFull,
     Unavailable,
 )
-from telcod.ports import Settled
+from telcod.ports import AGAIN, BOOT_SHIFT, DOUBT_S, Settled, Turn, Twin
 from telcod.rows import (
     COMMAND,
     ENTRY,
@@ -36,7 +38,7 @@ from telcod.rows import (
     SmscConnection,
 )
 from telcod.storage.memory import MemoryStore
-from telcod.types import Channel, Concat, Line, Mo, Reply, Request, SecretNeeded
+from telcod.types import Again, Channel, Concat, Line, Mo, Reply, Request, SecretNeeded
 from tests.world import HASHED, World, rules_with
 
 A, B, C = 84903000001, 84903000002, 84903000003
@@ -595,5 +597,204 @@ def test_what_was_accepted_just_before_the_end_is_committed(world):
         engine._queue.put(None)  # As a timer does whose notes went with an earlier batch.
         await asyncio.wait_for(ended.wait(), 20)
         assert [result.outcome for result in results] == ["topup.done"]
+
+    asyncio.run(play())
+
+
+# --------------------------------------------------------- several daemons share the books
+
+BOOT = 7
+OTHERS = 3 << BOOT_SHIFT | 1
+
+
+class SharedStore(MemoryStore):
+    """Books that others write too: `turn` is whether they did, `known` what they have had."""
+
+    turn = True
+    known: tuple = ()
+    left: tuple = ()
+    asked = 0
+
+    def begin(self):
+        super().begin()
+        return Turn(self.next_seqs(), self.heads(), 0) if self.turn else None
+
+    def twins(self, fingerprints, *, boot, since_ms):
+        self.asked += 1
+        assert boot == BOOT
+        found: dict = {}
+        for row, sure in self.known:
+            if row.fingerprint in fingerprints:
+                found.setdefault(row.fingerprint, []).append(Twin(row, sure))
+        return found
+
+    def inherit(self, owner, boot, *, now_ms, most):
+        return [row for row in self.left if row.owner == owner][:most]
+
+
+@pytest.fixture
+def shared():
+    world = World(store=SharedStore())
+    world.subscriber(A)
+    world.batcher.boot = BOOT
+    return world
+
+
+def arrives(world, text="HD", *, age_s=0.0, connection=BOOT << BOOT_SHIFT | 1):
+    """A text as the edge gives it, received so many seconds ago."""
+    request = world.text_request(A, text, connection=connection)
+    taken_s = world.clock.monotonic_s() - age_s
+    return msgspec.structs.replace(request, mo=msgspec.structs.replace(request.mo, taken_s=taken_s))
+
+
+def had_by_another(world, request, *sure):
+    """Another daemon has had a text with these octets, once for each of `sure`."""
+    rows = []
+    for _ in sure:
+        world.batcher.boot = 0
+        [answer] = world.run(arrives(world, connection=OTHERS))
+        [row] = [row for row in world.store.scan(MO) if row.seq == answer.seq]
+        row = msgspec.structs.replace(row, fingerprint=request.mo.fingerprint)
+        rows.append(row)
+    world.batcher.boot = BOOT
+    world.store.known = tuple(zip(rows, sure, strict=True))
+    return rows
+
+
+@pytest.mark.rule("SMPP-2")
+def test_a_text_that_another_daemon_has_had_gets_its_verdict_and_no_second_answer(shared):
+    request = arrives(shared)
+    [row] = had_by_another(shared, request, True)
+    answers = len(shared.outbox())
+    [again] = shared.run(request)
+    assert isinstance(again, Again)
+    assert (again.outcome, again.text, again.seq) == (row.verdict, "", row.seq)
+    assert len(shared.outbox()) == answers
+    assert len(list(shared.store.scan(MO))) == 1
+
+
+@pytest.mark.rule("SMPP-2")
+def test_its_evidence_is_ours_then_and_in_doubt_until_its_answer_is_known_to_be_read(shared):
+    request = arrives(shared)
+    [row] = had_by_another(shared, request, True)
+    [again] = shared.run(request)
+    [mo] = shared.store.scan(MO)
+    assert mo.connection == again.connection
+    assert again.connection >> BOOT_SHIFT == BOOT
+    assert again.connection & AGAIN
+    [at_smsc] = [at for at in shared.store.scan(SMSC_CONNECTION) if at.id == again.connection]
+    assert (at_smsc.down_at, at_smsc.confirmed_seq) == (0, row.seq - 1)
+
+
+@pytest.mark.rule("SMPP-2")
+def test_two_equal_texts_that_another_daemon_has_had_are_matched_one_for_one(shared):
+    request = arrives(shared)
+    rows = had_by_another(shared, request, True, True)
+    results = shared.run(request, request, request)
+    assert [result.seq for result in results] == [rows[0].seq, rows[1].seq, rows[1].seq + 1]
+    assert [isinstance(result, Again) for result in results] == [True, True, False]
+    assert results[0].connection != results[1].connection
+
+
+@pytest.mark.rule("SMPP-2")
+def test_which_of_two_equal_texts_it_is_decides_when_it_comes_next(shared):
+    request = arrives(shared)
+    had_by_another(shared, request, False)
+    answers = len(shared.outbox())
+    [result] = shared.run(request)
+    assert isinstance(result, Overloaded)
+    assert len(shared.outbox()) == answers
+    shared.store.known = ()  # The other one's answer was read: this one is new.
+    [result] = shared.run(request)
+    assert result.outcome == "help.payforme"
+    assert len(shared.outbox()) == answers + 1
+
+
+@pytest.mark.rule("SMPP-2")
+@pytest.mark.parametrize(("age_s", "taken"), [(WAITED_MAX_S, True), (WAITED_MAX_S + 0.1, False)])
+def test_a_text_that_has_waited_for_long_may_have_been_had_by_another_daemon(shared, age_s, taken):
+    [result] = shared.run(arrives(shared, age_s=age_s))
+    assert isinstance(result, Overloaded) is not taken
+    assert len(shared.outbox()) == taken
+
+
+@pytest.mark.rule("SMPP-2")
+def test_as_long_as_nobody_else_writes_nobody_is_asked_for_twins_and_texts_may_wait(shared):
+    shared.run(arrives(shared))
+    shared.store.turn = False
+    asked = shared.store.asked
+    assert asked
+    shared.clock.advance(int(DOUBT_S * 1_000) - 1)
+    shared.run(arrives(shared))
+    assert shared.store.asked == asked + 1, "it may have died just now"
+    shared.clock.advance(1)
+    [result] = shared.run(arrives(shared, age_s=60))
+    assert result.outcome == "help.payforme"
+    assert shared.store.asked == asked + 1
+    shared.store.turn = True
+    shared.run(arrives(shared))
+    assert shared.store.asked == asked + 2
+
+
+@pytest.mark.rule("SMPP-4")
+def test_a_receipt_whose_text_may_be_another_daemons_is_asked_for_once_more(shared):
+    def receipt(message_id):
+        request = arrives(shared)
+        return msgspec.structs.replace(
+            request, route=RECEIPT_ROUTE, args=("a", message_id, "delivered"), sender=0
+        )
+
+    [first] = shared.run(receipt("m1"))
+    assert isinstance(first, Overloaded)
+    [other] = shared.run(receipt("m2"))
+    assert isinstance(other, Overloaded)
+    [second] = shared.run(receipt("m1"))
+    assert second.outcome == "receipt.unmatched"
+    shared.store.turn = False
+    shared.clock.advance(int(DOUBT_S * 1_000))
+    [alone] = shared.run(receipt("m3"))
+    assert alone.outcome == "receipt.unmatched"
+
+
+@pytest.mark.rule("SMPP-3")
+@pytest.mark.parametrize("counted", [200_000, -5])
+def test_parts_that_another_daemon_has_put_together_do_not_wait_for_ever(shared, counted):
+    """Each daemon counts what it keeps; what others took away it sees when it counts anew."""
+    shared.batcher._parts_waiting = counted
+    request = arrives(shared)
+    part = msgspec.structs.replace(
+        request,
+        route=PART_ROUTE,
+        mo=msgspec.structs.replace(
+            request.mo, concat=Concat(1, 2, 1), sealed=shared.vault.seal(b"HD")
+        ),
+    )
+    [result] = shared.run(part)
+    assert result.outcome == "part.waiting"
+    assert shared.batcher._parts_waiting == 1
+
+
+def test_texts_of_a_daemon_that_died_are_given_to_whoever_takes_them_over(shared):
+    shared.run(arrives(shared))
+    [row] = shared.outbox()
+    shared.store.left = (msgspec.structs.replace(row, owner=3),)
+    [answer] = shared.run(Request(INHERIT_ROUTE, args=("3",), channel=Channel.CLOCK))
+    assert [each.seq for each in answer.data["rows"]] == [row.seq]
+
+
+def test_a_database_that_is_away_is_no_full_disk(world):
+    async def play():
+        engine = await running(world)
+        said = []
+        for error in (StoreFull("no room"), StoreAway("not there")):
+            world.store.error = error
+            with pytest.raises(Overloaded):
+                await engine.submit(world.topup_request(A, 1))
+            said.append((engine.full, engine.away))
+        world.store.error = None
+        await engine.submit(world.topup_request(A, 1))
+        said.append((engine.full, engine.away))
+        assert said == [(True, False), (True, True), (False, False)]
+        await engine.stop()
 
     asyncio.run(play())

@@ -12,9 +12,12 @@ from telcod.metrics import METRICS, Kind, Metrics, SubmitResult, TextResult
 
 UNITS = ("_seconds", "_requests", "_texts", "_bytes", "_vnd", "_events")
 # Gauges that are 0 or 1.
-STATES = {"telcod_link_bound", "telcod_clock_jumped", "telcod_ready", "telcod_broker_connected"}
+STATES = {
+    *("telcod_link_bound", "telcod_clock_jumped", "telcod_ready"),
+    *("telcod_broker_connected", "telcod_on_duty"),
+}
 # Gauges that count what their name says.
-COUNTED = ("telcod_open_", "telcod_waiting_")
+COUNTED = ("telcod_open_", "telcod_waiting_", "telcod_daemons")
 
 
 def values(metrics):

@@ -109,9 +109,11 @@ class LoadSmsc(asyncio.Protocol):
         seed: int,
         done: asyncio.Event,
         until_answered: bool = False,
+        first: int = 0,
     ) -> None:
         self._window: Final = window
         self._subscribers: Final = subscribers
+        self._first: Final = FIRST_MSISDN + first
         self._warm_up_s: Final = warm_up_s
         self._seconds: Final = seconds
         self._random: Final = random.Random(seed)
@@ -198,7 +200,7 @@ class LoadSmsc(asyncio.Protocol):
             return
         misses = 0
         while len(self._fills) < self._window and misses < MISSES_MAX:
-            address = str(FIRST_MSISDN + self._random.randrange(self._subscribers)).encode()
+            address = str(self._first + self._random.randrange(self._subscribers)).encode()
             if address in self._waiting:
                 misses += 1
                 continue
@@ -206,7 +208,7 @@ class LoadSmsc(asyncio.Protocol):
             sequence = next(self._sequence)
             body = template.head[16:] + address + template.middle
             if template.tail is not None:
-                other = FIRST_MSISDN + self._random.randrange(self._subscribers)
+                other = self._first + self._random.randrange(self._subscribers)
                 body += b"0%d" % (other - 84_000_000_000) + template.tail
             out.append(HEADER.pack(16 + len(body), 5, 0, sequence) + body)
             self._open[sequence] = (now, 0)
@@ -246,8 +248,12 @@ async def serve_load(
     port_told: Any,
     seed: int = 1,
     until_answered: bool = False,
+    first: int = 0,
 ) -> Report:
-    """Listen on a free port (told by `port_told`), load the first ESME that binds, and report."""
+    """Listen on a free port (told by `port_told`), load the first ESME that binds, and report.
+
+    The texts are those of `subscribers` numbers from the `first` one of the books on.
+    """
     loop = asyncio.get_running_loop()
     done = asyncio.Event()
     made: list[LoadSmsc] = []
@@ -262,6 +268,7 @@ async def serve_load(
                 seed=seed,
                 done=done,
                 until_answered=until_answered,
+                first=first,
             )
         )
         return made[-1]

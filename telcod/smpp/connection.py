@@ -74,6 +74,7 @@ class Connection(asyncio.Protocol):
         """Set when the connection has been lost and everything about it was told."""
         self.session: Session | None = None
         self.write_paused = False
+        self.gone_wait_s = GONE_WAIT_S
         self.bound_at: float | None = None
         """When the bind was accepted; for the owner to set."""
         self.peer_address = ""
@@ -85,7 +86,7 @@ class Connection(asyncio.Protocol):
         self._framer = Framer()
         self._tap: FrameTap | None = None
         self._transport: asyncio.Transport | None = None
-        self._closing = False
+        self._closing = self._is_cut = False
         self._paused: set[str] = set()
         self._working = False
         self._flush_due = False
@@ -133,7 +134,7 @@ class Connection(asyncio.Protocol):
     def cut(self) -> None:
         """Cut the connection, if there is one; nothing that came on it is read any more."""
         if self._transport is not None:
-            self._closing = True
+            self._closing = self._is_cut = True
             self._transport.abort()
 
     async def abort(self) -> None:
@@ -142,7 +143,7 @@ class Connection(asyncio.Protocol):
             return
         self.cut()
         try:
-            async with asyncio.timeout(GONE_WAIT_S):
+            async with asyncio.timeout(self.gone_wait_s):
                 await self.gone.wait()
         except TimeoutError:
             # uvloop says nothing of one that it made while connecting was being given up.
@@ -163,7 +164,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         session = self.session
-        if session is None or session.state is State.CLOSED:
+        if session is None or session.state is State.CLOSED or self._is_cut:
             return
         if self._tap is not None:
             self._tap.feed("in", data)
@@ -179,7 +180,7 @@ class Connection(asyncio.Protocol):
         """
         self._working = False
         session = self.session
-        if session is None or session.state is State.CLOSED:
+        if session is None or session.state is State.CLOSED or self._is_cut:
             return
         now = self._clock()
         framer, receive, handle = self._framer, session.receive, self._owner.handle

@@ -69,7 +69,7 @@ OUTCOME_S: Final = 120
 PAUSES_S: Final = (0.02, 0.05, 0.1, 0.2, 0.5)
 """Between tries to connect; then always the last."""
 TURN_S: Final = 5
-"""How long a batch may stand still in a daemon that hangs, before the others go on."""
+"""How long a daemon may say nothing to the server, before the others end its connection."""
 LOOK_S: Final = 2
 """How long the turn is waited for before one looks who has it."""
 QUEUE_S: Final = 30
@@ -136,8 +136,8 @@ class PostgresStore:
             url: `postgresql://…`; its user must be allowed to make tables.
             clock: For how long a database may be away.
             pause: Waits some seconds between two tries to connect.
-            turn_s: For how long the server lets a batch stand still before it undoes it; 0: for
-                ever.
+            turn_s: For how long a batch may stand still before the server, or another daemon,
+                undoes it; 0: for ever, and no other daemon is watched either.
 
         Raises:
             NotStarted: It can't be reached.

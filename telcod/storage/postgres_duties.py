@@ -1,9 +1,9 @@
 """What daemons on one PostgreSQL know of one another: who lives, and who does what only one may do.
 
 All of it is locks of the writer's connection (`pg_advisory_lock`): the server lets them go when the
-connection ends, so a daemon that was killed has lost them at once, one that hangs when its
-connection has been idle for `IDLE_S`, and one whose machine vanished not later than that.  No clock
-is compared, and nothing is written before texts are taken over.
+connection ends.  A daemon that was killed has lost them at once; of one that hangs, or whose
+machine has vanished, the others end the connection when nothing has come on it for some seconds.
+No clock is compared, and nothing is written before texts are taken over.
 
 - *present*, by the number of a daemon's start: it lives;
 - *duty*, by name: it does what only one may do;
@@ -29,10 +29,6 @@ from telcod.storage.postgres_schema import Locks
 
 ABSENT_S: Final = LEASE_S + 1
 """How long a daemon must have been warned before its texts are taken over."""
-IDLE_S: Final = 5
-"""How long a daemon's connection may be idle before the server takes it for dead."""
-IDLE_ENDS_SINCE: Final = 140_000
-"""The server's version that knows `idle_session_timeout`."""
 NOBODY: Final = 0
 """Owns the texts that came with a copied file, or from the command line."""
 NOBODYS_EVERY_S: Final = 60
@@ -43,7 +39,6 @@ _log = structlog.stdlib.get_logger(__name__)
 
 _TRY: Final = "SELECT pg_try_advisory_lock($1, $2)"
 _LET_GO: Final = "SELECT pg_advisory_unlock($1, $2)"
-_IDLE_ENDS: Final = f"SET idle_session_timeout = '{IDLE_S}s'"
 _OURS: Final = f"""
     locktype = 'advisory' AND objsubid = {ADVISORY_PAIR} AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -79,15 +74,20 @@ _INHERIT: Final = f"""
     SELECT * FROM taken ORDER BY seq
 """
 _END: Final = "UPDATE smsc_connection SET down_at = $3 WHERE id >> $2 = $1 AND down_at = 0"
-# In the middle of a pipeline the server's own timeouts for idle clients do not count: it has been
-# told to go on, and waits for what comes.
+# Who has the turn, or is present, and whose server process waits for what it says next.  In the
+# middle of a pipeline, and after it, the server's own timeouts for idle clients do not count.
 _HANGS: Final = f"""
-    SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_stat_activity USING (pid)
-    WHERE locktype = 'advisory' AND objsubid = {ADVISORY_ONE} AND granted
-      AND mode = 'ExclusiveLock' AND datname = current_database()
-      AND (CAST(classid AS INT8) << 32) | CAST(objid AS INT8) = $1
-      AND wait_event = 'ClientRead' AND pid <> pg_backend_pid()
-      AND clock_timestamp() - state_change > make_interval(secs => $2)
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE pid IN (
+        SELECT pid FROM pg_locks
+        WHERE locktype = 'advisory' AND granted AND mode = 'ExclusiveLock'
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND CASE objsubid
+              WHEN {ADVISORY_ONE} THEN (CAST(classid AS INT8) << 32) | CAST(objid AS INT8) = $1
+              ELSE CAST(classid AS INT8) = $2 END
+    )
+    AND wait_event = 'ClientRead' AND pid <> pg_backend_pid()
+    AND clock_timestamp() - state_change > make_interval(secs => $3)
 """
 _TWINS: Final = f"""
     SELECT {", ".join(f"mo.{name}" for name in MO.columns)},
@@ -191,8 +191,6 @@ class Duties:
         return found
 
     def _appear(self, db: Db) -> None:
-        if db.info.server_version >= IDLE_ENDS_SINCE:
-            db.execute(_IDLE_ENDS)
         # Not had: our own connection of before is not over yet for the server, and shows that we
         # live; asked again at the next `tend`.
         self._is_present = _try(db, self._present, self._boot)
@@ -221,14 +219,16 @@ class Duties:
         return since_s is not None and self._clock.monotonic_s() - since_s >= ABSENT_S
 
 
-def end_who_hangs(db: Db, locks: Locks, turn_s: int) -> None:
-    """End the connection of a daemon that has had the turn for `turn_s` and says nothing.
+def end_who_hangs(db: Db, locks: Locks, silent_s: int) -> None:
+    """End the connections of daemons that have said nothing for `silent_s`: each speaks to the
+    server once a second.
 
     Raises:
         psycopg.Error: The connection is lost.
     """
-    for _ in db.execute(_HANGS, (locks.turn, turn_s), binary=True):
-        _log.warning("turn.taken_away")
+    present = _class("present", locks.schema)
+    for _ in db.execute(_HANGS, (locks.turn, present, silent_s), binary=True):
+        _log.warning("daemon.ended")
 
 
 def _try(db: Db, kind: int, number: int) -> bool:

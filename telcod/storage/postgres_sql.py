@@ -63,7 +63,11 @@ COMMITTED: Final = """
 """
 LOG_STATE: Final = " UNION ALL ".join(
     (
-        *(f"SELECT {table.index}, MAX(seq) FROM {table.name}" for table in LOGS),
+        # Not MAX: of a table that was empty when this was planned it would read all, ever after.
+        *(
+            f"SELECT {table.index}, (SELECT seq FROM {table.name} ORDER BY seq DESC LIMIT 1)"
+            for table in LOGS
+        ),
         "SELECT -1, (SELECT CAST(value AS INT8) FROM meta WHERE name = 'commit_ms')",
     )
 )

@@ -15,14 +15,15 @@ SETTLE: Final = """
     WHERE seq = ?
 """
 # Numbers grow with time, so the oldest rows come first: only a slice of them is looked at, never
-# the whole table.  The newest row stays, because the next number is found by it.
+# the whole table.  The newest row stays, because the next number is found by it.  It is not asked
+# for by MAX: PostgreSQL would read all of a table that was empty when this was planned.
 _PRUNE_PARTS: Final = "DELETE FROM mo_part WHERE at < :before"
 _PRUNE_CONNECTIONS: Final = "DELETE FROM smsc_connection WHERE down_at > 0 AND down_at < :before"
 _PRUNE_MO: Final = """
     DELETE FROM mo WHERE seq IN (
         SELECT seq FROM (SELECT seq, at FROM mo ORDER BY seq LIMIT :most) AS oldest
         WHERE at < :before
-    ) AND seq < (SELECT MAX(seq) FROM mo)
+    ) AND seq < (SELECT seq FROM mo ORDER BY seq DESC LIMIT 1)
 """
 # Of what has been sent, or given up.
 _PRUNE_OUTBOXES: Final = tuple(
@@ -31,7 +32,7 @@ _PRUNE_OUTBOXES: Final = tuple(
         SELECT seq FROM (SELECT seq, at, state FROM {outbox.name} ORDER BY seq LIMIT :most)
             AS oldest
         WHERE at < :before AND state <> 0
-    ) AND seq < (SELECT MAX(seq) FROM {outbox.name})
+    ) AND seq < (SELECT seq FROM {outbox.name} ORDER BY seq DESC LIMIT 1)
     """
     for outbox in (OUTBOX_SMS, OUTBOX_PUSH, OUTBOX_MAIL)
 )
@@ -46,7 +47,7 @@ _PRUNE_EVENTS: Final = """
         SELECT seq FROM (SELECT seq, at FROM outbox_event ORDER BY seq LIMIT :most) AS oldest
         WHERE at < :before
           AND seq <= (SELECT CAST(value AS BIGINT) FROM meta WHERE name = 'events_published')
-    ) AND seq < (SELECT MAX(seq) FROM outbox_event)
+    ) AND seq < (SELECT seq FROM outbox_event ORDER BY seq DESC LIMIT 1)
 """
 PENDING_SMS: Final = f"""
     SELECT {", ".join(OUTBOX_SMS.columns)} FROM outbox_sms

@@ -4,6 +4,7 @@ import pytest
 
 from telcod.days import HOUR_MS
 from telcod.rows import RECENT
+from telcod.types import Channel, Request
 from tests.world import World
 
 A, B = 84903000001, 84903000002
@@ -41,3 +42,14 @@ def test_strangers_too_are_told_five_times_an_hour_each(world):
 def test_a_number_that_left_is_a_strangers(world):
     world.set_state(A, "closed")
     assert world.text(A, "KT").outcome == "text.not_subscriber"
+
+
+@pytest.mark.rule("PFM-10")
+def test_what_to_dial_is_told_for_a_number_and_what_is_none_is_said_to_be(world):
+    request = Request("dial.guide", sender=A, channel=Channel.USSD, args=(str(B),))
+    (guide,) = world.run(request)
+    assert guide.outcome == "dial.guide"
+    assert "15660903000002" in guide.text
+    (wrong,) = world.run(Request("dial.guide", sender=A, channel=Channel.USSD, args=("!12",)))
+    assert wrong.outcome == "forward.malformed"
+    assert wrong.text

@@ -1,5 +1,7 @@
 """The end of the day: closed once, in order, when collections and clearing agree to the đồng."""
 
+import json
+
 import msgspec
 import pytest
 
@@ -51,6 +53,13 @@ def test_a_reconciled_day_is_closed_with_its_sums(world):
     row = world.day_row()
     assert (row.collected_vnd, row.cleared_vnd, row.transit_vnd) == (120_000, 120_000, 0)
     assert (row.differences, row.actor) == (0, ACTOR)
+    sums = {"collected_vnd": 120_000, "cleared_vnd": 120_000, "transit_vnd": 0, "differences": 0}
+    assert answer.data == {"day": row.day, "closed_at": world.now_ms, "actor": ACTOR, **sums}
+    (event,) = [row for row in world.store.scan(OUTBOX_EVENT) if row.verb == "closed"]
+    assert (event.subject, event.msisdn) == ("day", 0)
+    assert json.loads(event.body) == {"day": row.day, **sums}
+    (line,) = [row for row in world.store.scan(AUDIT) if row.action == "day.close"]
+    assert (line.actor, line.subject, line.detail) == (ACTOR, str(row.day), "120000 120000")
     assert world.check() == []
 
 
@@ -74,13 +83,18 @@ def test_without_the_gateways_file_the_day_stays_open(world):
     world.paid("P1", A)
     world.morning_after()
     assert lacks(world.close()) == ["file"]
+    (missing,) = world.close().data["missing"]
+    assert missing["detail"] == "the gateway's file of 20260302 was not reconciled"
     assert world.day_row() is None
 
 
 def test_a_day_is_not_closed_before_it_is_over(world):
     world.paid("P1", A)
     assert lacks(world.close()) == ["day_not_over"]
-    assert lacks(world.close(NEXT_DAY)) == ["day_not_over"]
+    answer = world.close(NEXT_DAY)
+    assert lacks(answer) == ["day_not_over"]
+    said = {"code": "day_not_over", "detail": f"the day {NEXT_DAY} is not over"}
+    assert answer.data == {"day": NEXT_DAY, "missing": [said]}
 
 
 def test_days_are_closed_in_order(world):
@@ -89,7 +103,8 @@ def test_days_are_closed_in_order(world):
     world.paid("P2", B)
     world.morning_after(NEXT_DAY)
     world.reconcile(day=NEXT_DAY)
-    assert lacks(world.close(NEXT_DAY)) == ["day_before"]
+    (missing,) = world.close(NEXT_DAY).data["missing"]
+    assert missing == {"code": "day_before", "detail": "the day 20260302 is still open"}
     world.reconcile()
     assert world.close().outcome == "day.closed"
     assert world.close(NEXT_DAY).outcome == "day.closed"
@@ -166,9 +181,25 @@ def test_what_the_bank_pays_goes_from_the_bank_to_the_gateways_account(world):
     world.paid("P2", B, 70_000)
     assert world.receivable == 120_000
     advance = world.settle("advance", 100_000)
-    assert (advance.outcome, advance.data["owed_vnd"]) == ("settlement.noted", 20_000)
+    noted = {
+        "day": 20260302,
+        "kind": "advance",
+        "amount_vnd": 100_000,
+        "noted_at": world.now_ms,
+        "settled_vnd": 100_000,
+        "owed_vnd": 20_000,
+    }
+    assert (advance.outcome, advance.data) == ("settlement.noted", noted)
+    world.clock.advance(5_000)
+    again = world.settle("advance", 100_000)
+    assert (again.outcome, again.data) == ("settlement.noted_before", noted)
     final = world.settle("final", 20_000)
     assert (final.data["settled_vnd"], final.data["owed_vnd"]) == (120_000, 0)
+    lines = [row for row in world.store.scan(AUDIT) if row.action == "settlement"]
+    assert [(row.subject, row.detail) for row in lines] == [
+        ("20260302", "advance 100000"),
+        ("20260302", "final 20000"),
+    ]
     assert (world.posted(BANK), world.posted(GATEWAY_RECEIVABLE)) == (-120_000, 0)
     assert world.check() == []
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from telcod.rows import INVOICE, QUARANTINE
+from telcod.rows import AUDIT, INVOICE, OUTBOX_EVENT, QUARANTINE
 from telcod.types import Channel, Request
-from tests.book_world import NEXT_DAY, BookWorld
+from tests.book_world import NEXT_DAY, BookWorld, rules_without_risk
 
 pytestmark = pytest.mark.rule("PAY-11")
 
@@ -14,7 +14,7 @@ HOME = {"name": "Nguyễn Thị Ánh", "address": "12 Lê Lợi, Huế", "email"
 
 @pytest.fixture
 def world():
-    with BookWorld() as world:
+    with BookWorld(rules=rules_without_risk(events=True)) as world:
         world.subscriber(A, kind="postpaid", debt_vnd=500_000, centre=3, **HOME)
         world.subscriber(B, kind="postpaid", name="Trần Bình", address="5 Hai Bà Trưng")
         world.subscriber(C, kind="postpaid", name="Lê Cường")
@@ -47,6 +47,31 @@ def test_an_invoice_has_name_and_address_of_its_moment_and_the_day_it_was_asked_
     row = invoices(world)["7K2M"]
     assert (row.name, row.address, row.email) == tuple(HOME.values())
     assert (row.day, row.centre, row.amount_vnd, row.purpose) == (NEXT_DAY, 3, 110_000, "bill")
+
+
+@pytest.mark.rule("MQTT-2", "CARE-2")
+def test_an_invoice_is_told_to_others_and_in_the_log_and_answered_with_its_moment(world):
+    world.paid("7K2M", A, 110_000)
+    world.clock.advance(1_000)
+    at = world.now_ms
+    request = Request("invoice.ask", args=("7K2M",), channel=Channel.WEB, actor="token:p")
+    (first,) = world.run(request)
+    assert (first.outcome, first.data) == ("invoice.noted", {"payment": "7K2M", "asked_at": at})
+    world.clock.advance(1_000)
+    (again,) = world.run(request)
+    assert (again.outcome, again.data) == ("invoice.already", {"payment": "7K2M", "asked_at": at})
+    lines = [row for row in world.store.scan(AUDIT) if row.action == "invoice.ask"]
+    assert [(row.actor, row.subject, row.detail) for row in lines] == [("token:p", "7K2M", str(A))]
+    told = [row for row in world.store.scan(OUTBOX_EVENT) if row.subject == "invoice"]
+    assert [(row.verb, row.msisdn, row.body) for row in told] == [
+        ("asked", A, '{"payment":"7K2M","amount_vnd":110000}')
+    ]
+
+
+def test_a_payment_without_an_invoice_has_no_moment(world):
+    world.begin("P9", A)
+    (answer,) = world.run(Request("invoice.ask", args=("P9",), channel=Channel.WEB))
+    assert (answer.outcome, answer.data["asked_at"]) == ("invoice.not_cleared", 0)
 
 
 def test_it_is_asked_for_once_by_whatever_way(world):

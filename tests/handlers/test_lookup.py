@@ -2,6 +2,7 @@
 
 import pytest
 
+from telcod.billing.lookup import judged_by
 from telcod.days import MINUTE_MS
 from telcod.rows import AUDIT, LOOKUP_TRIES, OUTBOX_EVENT, QUARANTINE
 from telcod.types import Channel, Request
@@ -135,3 +136,17 @@ def test_what_is_not_locked_is_not_unlocked_but_the_look_is_audited(world):
     assert unlock(world, NOBODY) == "subscriber.unknown"
     assert world.outbox() == []
     assert sum(row.action == "lookup.unlock" for row in world.store.scan(AUDIT)) == 2
+
+
+@pytest.mark.parametrize("number", [A, B])
+def test_a_verdict_on_another_password_than_his_present_one_shows_and_counts_nothing(world, number):
+    for verdict in ("right", *["wrong"] * 6):
+        body = {"verdict": verdict, "judged_by": judged_by("the hash of an earlier one")}
+        (answer,) = world.run(
+            Request("lookup.try", sender=number, channel=Channel.WEB, actor="token:p", body=body)
+        )
+        assert seen(answer) == REFUSED
+    assert list(world.store.scan(LOOKUP_TRIES)) == []
+    body = {"verdict": "right", "judged_by": judged_by("")}  # There is none, and none was judged.
+    (answer,) = world.run(Request("lookup.try", sender=number, channel=Channel.WEB, body=body))
+    assert answer.outcome == "lookup.shown"

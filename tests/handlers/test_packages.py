@@ -47,6 +47,25 @@ def test_reminders_come_every_seven_days_by_day_whichever_the_package(text, star
     assert all(abs(gap_ms - 7 * DAY_MS) <= 9 * HOUR_MS for gap_ms in gaps_ms)
 
 
+@pytest.mark.rule("PKG-8")
+def test_a_reminder_that_downtime_made_late_waits_for_the_morning(world):
+    world.text(A, "DK7")
+    world.pass_time(2 * DAY_MS)
+    due_ms = world.package(A).remind_at
+    world.pass_time(due_ms - world.now_ms - 1)
+    before = len(world.sent_to(A))
+    world.pass_time(13 * HOUR_MS + 1, down=True)
+    assert time_of_day_ms(world.now_ms) == 23 * HOUR_MS
+    assert world.clock_work() == ["package.reminder_postponed"]
+    morning_ms = world.now_ms + 8 * HOUR_MS
+    row = world.package(A)
+    assert (row.remind_at, row.next_at) == (morning_ms, morning_ms)
+    assert len(world.sent_to(A)) == before
+    assert world.pass_time(8 * HOUR_MS) == ["package.reminded"]
+    assert len(world.sent_to(A)) == before + 1
+    assert world.package(A).remind_at == morning_ms + 7 * DAY_MS
+
+
 @pytest.mark.rule("PKG-8", "PKG-6")
 def test_after_downtime_the_renewals_notice_stands_for_the_reminder(world):
     world.text(A, "DK")

@@ -3,8 +3,9 @@
 import pytest
 
 from telcod.days import DAY_MS, HOUR_MS, MINUTE_MS
+from telcod.rows import SELF_SESSION
 from tests.selfcare.world import A, B, C, SelfWorld
-from tests.world import START_MS
+from tests.world import START_MS, rules_with
 
 pytestmark = pytest.mark.rule("SELF-1")
 
@@ -155,3 +156,60 @@ def test_the_first_page_shows_five_and_the_story_twenty_at_a_time(world):
     rest = seen(world, "charges", first["next"])
     assert (len(first["charges"]), len(rest["charges"]), rest["next"]) == (20, 1, 0)
     assert rest["charges"][0]["at"] == START_MS
+
+
+@pytest.mark.rule("PKG-9")
+def test_a_registration_that_waits_is_a_request_with_its_price_and_its_end():
+    with SelfWorld(rules=rules_with(packages={"confirm_registration": True})) as world:
+        world.subscriber(A, balance_vnd=20_000)
+        world.log_in(A)
+        assert world.do("token", "package.register_week").data["outcome"] == "confirm.ask_trial"
+        waiting = {
+            "id": "package",
+            "kind": "week",
+            "caller": "",
+            "price_vnd": 5_000,
+            "parts": 0,
+            "expires_at": START_MS + 30 * MINUTE_MS,
+        }
+        assert seen(world, "requests") == {"requests": [waiting]}
+        world.clock.advance(30 * MINUTE_MS - 1)
+        world.log_in(A)
+        assert seen(world, "requests") == {"requests": [waiting]}
+        world.clock.advance(1)
+        assert seen(world, "requests") == {"requests": []}
+
+
+@pytest.mark.rule("PFM-18")
+def test_what_was_spent_is_summed_over_this_month_alone(world):
+    world.connect("c", B, A)
+    world.ended("c", 60)
+    world.connect("d", B, A)
+    world.ended("d", 6)
+    assert seen(world, "account")["spent_vnd"] == 1_650
+    world.clock.advance(31 * DAY_MS)
+    world.log_in(A)
+    assert seen(world, "account")["spent_vnd"] == 0
+    world.connect("e", B, A)
+    world.ended("e", 7)
+    assert (seen(world, "account")["spent_vnd"], seen(world, "account")["spent_whole"]) == (
+        175,
+        True,
+    )
+
+
+@pytest.mark.rule("CARE-2", "KW-6")
+def test_an_act_is_answered_with_its_outcome_and_the_text_in_the_language_from_then_on(world):
+    done = world.do("token", "notices.stop")
+    assert done.outcome == "self.done"
+    assert set(done.data) == {"outcome", "text", "language"}
+    assert (done.data["outcome"], done.data["language"]) == ("notices.off", "vi")
+    english = world.do("token", "language.set", "EN").data
+    assert (english["outcome"], english["language"]) == ("language.set", "en")
+    again = world.do("token", "notices.stop").data
+    assert again["text"] != done.data["text"]
+    assert world.row(SELF_SESSION, "token").acts == 3
+    guide = world.do("token", "dial.guide", str(B)).data
+    assert guide["command"] == "15660903000002"
+    assert guide["command"] in guide["text"]
+    assert world.row(SELF_SESSION, "token").acts == 3  # Who only looks does nothing.

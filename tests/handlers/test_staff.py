@@ -7,9 +7,11 @@ from telcod.days import DAY_MS
 from telcod.rows import (
     ACCOUNT,
     AUDIT,
+    ENTRY,
     LIST_ENTRY,
     PAYMENT_PASSWORD,
     QUARANTINE,
+    SUBSCRIBER,
     SUBSCRIBER_DETAIL,
     TOKEN,
 )
@@ -46,6 +48,17 @@ def own(world, account_id):
     return row.posted if row else 0
 
 
+@pytest.mark.rule("CARE-2")
+def test_a_state_that_is_set_already_is_said_to_be_and_not_logged_again(world):
+    world.import_(LINE)
+    first = ask(world, "staff.set_state", "suspended", sender=A)
+    again = ask(world, "staff.set_state", "suspended", sender=A)
+    assert (first.outcome, first.data) == ("state.set", {"state": "suspended"})
+    assert (again.outcome, again.data) == ("state.unchanged", {"state": "suspended"})
+    lines = [row for row in world.store.scan(AUDIT) if row.action == "set_state"]
+    assert [(row.subject, row.detail) for row in lines] == [(str(A), "active -> suspended")]
+
+
 # ----------------------------------------------------------------------------------------- import
 
 
@@ -53,6 +66,8 @@ def own(world, account_id):
 def test_the_same_lines_again_change_nothing(world):
     lines = LINE, {"msisdn": B, "kind": "postpaid", "debt_vnd": 70_000}
     assert world.import_(*lines).data == {"added": 2, "changed": 0, "unchanged": 0}
+    (line,) = [row for row in world.store.scan(AUDIT) if row.action == "import"]
+    assert (line.subject, line.detail) == ("2 lines", "added=2 changed=0 unchanged=0")
     before = world.contents()
     world.clock.advance(DAY_MS)
     assert world.import_(*lines).data == {"added": 0, "changed": 0, "unchanged": 2}
@@ -197,6 +212,63 @@ def test_a_look_up_shows_everything_but_the_password_and_is_audited(world):
     assert data["lists"] == {"white": 1, "black": 0}
     (line,) = [line for line in world.store.scan(AUDIT) if line.action == "lookup"]
     assert (line.actor, line.subject) == ("cli:lan", str(A))
+
+
+@pytest.mark.rule("CLI-4", "CARE-1")
+def test_a_look_up_shows_a_subscriber_to_the_last_field(world):
+    answer = world.import_({"msisdn": C, "kind": "postpaid", "debt_vnd": 70_000})
+    assert answer.outcome == "import.done"
+    world.text(C, "TC")
+    world.text(C, "MK abc123", code="9223")
+    shown = {
+        "msisdn": C,
+        "kind": "postpaid",
+        "state": "active",
+        "language": "vi",
+        "centre": 1,
+        "notices": world.row(SUBSCRIBER, C).notices == 1,
+        "trial_used": False,
+        "life": 1,
+        "since": world.now_ms,
+        "name": "",
+        "address": "",
+        "email": "",
+        "balance_vnd": 0,
+        "held_vnd": 0,
+        "debt_vnd": 70_000,
+        "password_set": True,
+        "package": None,
+        "lists": {"white": 0, "black": 0},
+    }
+    assert ask(world, "staff.lookup", sender=C).data == shown
+    world.import_(LINE)
+    world.text(A, "DK")
+    data = ask(world, "staff.lookup", sender=A).data
+    assert (data["trial_used"], data["notices"], data["centre"]) == (True, True, 3)
+    assert data["package"] == {
+        "package": "day",
+        "status": "active",
+        "trial": True,
+        "ends_at": world.now_ms + DAY_MS,
+        "failed_since": 0,
+    }
+    world.text(A, "TC")
+    assert ask(world, "staff.lookup", sender=A).data["notices"] is False
+
+
+@pytest.mark.rule("NUM-5")
+def test_what_is_left_behind_and_what_is_brought_are_entries_of_their_own_names(world):
+    world.import_(LINE)
+    world.set_state(A, "closed")
+    world.clock.advance(1)
+    world.import_(LINE | {"balance_vnd": 5_000})
+    named = [(row.kind, row.command, row.amount) for row in world.store.scan(ENTRY)]
+    assert named == [
+        ("opening", f"opening:{A}", 9_000),
+        ("left_behind", f"reopen:{A}:2", 9_000),
+        ("opening", f"opening:{A}:2", 5_000),
+    ]
+    assert world.check() == []
 
 
 # ----------------------------------------------------------------------------------------- tokens

@@ -10,6 +10,7 @@ import pytest
 
 from tests.mutation.lines import lines_of_statement
 from tests.mutation.mutants import mutants_of, mutated, shown
+from tests.mutation.plugin import EXIT_KILLED, EXIT_SURVIVED
 from tests.mutation.report import killed_percent, left_out, table, unnoticed
 from tests.mutation.swap import NotSwapped, living_functions, swap_in
 
@@ -156,6 +157,29 @@ def test_a_shop_with_half_a_test_has_the_survivors_that_it_deserves(tmp_path):
     assert what[">= 1  ->  > 1"] == "survived"
     by = {row["shown"]: row["by"] for row in rows}
     assert by["PRICE * count  ->  PRICE / count"] == "test_shop.py::test_a_price"
+
+
+AT_IMPORT = """
+import sys
+from pathlib import Path
+sys.path[:0] = [{root!r}, "."]
+from tests.mutation.fresh import try_at_import
+source = Path("shop.py").read_text()
+options = ["-q", "-p", "no:cacheprovider"]
+for text in (source, source.replace("= 7", "= 8")):
+    print(try_at_import("shop", text, options, ["test_shop.py"]))
+"""
+
+
+@pytest.mark.thorough
+def test_what_is_read_at_import_is_tried_in_a_new_program(tmp_path):
+    (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
+    (tmp_path / "test_shop.py").write_text(TESTS, encoding="utf-8")
+    drive = [sys.executable, "-c", AT_IMPORT.format(root=str(ROOT))]
+    ran = subprocess.run(
+        drive, cwd=tmp_path, check=True, timeout=100, capture_output=True, text=True
+    )
+    assert ran.stdout.split() == [str(EXIT_SURVIVED), str(EXIT_KILLED)]
 
 
 # --------------------------------------------------------------------------------------- reporting

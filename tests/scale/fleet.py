@@ -66,6 +66,7 @@ class Member:
         )
         self._fleet = fleet
         self._lives = contextlib.AsyncExitStack()
+        self._dies = False
         self.process: Any = None
 
     @property
@@ -80,11 +81,15 @@ class Member:
 
     async def end(self):
         """Kill it, if it lives."""
+        if self._dies:
+            self._dies = False
+            await self.process.exited(wait_s=START_S)
         await self._lives.aclose()
         self.process = None
 
     def kill(self):
         self._fleet.fault(self)
+        self._dies = True
         self.process.kill()
 
     def freeze(self):
@@ -298,6 +303,8 @@ class Fleet(Sweep):
         """
         by_sender = defaultdict(list)
         for row in rows:
+            if row.verdict.startswith("receipt."):
+                continue
             by_sender[int(row.source)].append((row.short_code, row.text, row.verdict))
         for sender, texts in self._texts.items():
             expected = []
@@ -321,7 +328,11 @@ class Fleet(Sweep):
 
     def _judge_answers(self, journal, outbox):
         rows = {(row.seq & 0xFFFF, row.destination): row for row in outbox}
-        due = {row.seq for row in journal if row.verdict not in {WAITING, SILENCE}}
+        due = {
+            row.seq
+            for row in journal
+            if row.verdict not in {WAITING, SILENCE} and not row.verdict.startswith("receipt.")
+        }
         replies = Counter(row.mo for row in rows.values())
         if set(replies) != due or set(replies.values()) > {1}:
             self._complain("answers", "not one for each text in the books")

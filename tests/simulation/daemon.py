@@ -10,10 +10,12 @@ import contextlib
 import contextvars
 import random
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
-from telcod.clock import ClockGuard
+from telcod.clock import BelievedClock
 from telcod.days import HOUR_MS
+from telcod.duties import Duty
 from telcod.engine import Batcher, Engine
 from telcod.epay.cashier import Cashier
 from telcod.errors import TelcodError, Unavailable
@@ -186,7 +188,8 @@ class Life:
                     gone()
 
     async def _live(self):
-        world, loop, clock = self.world, self.world.loop, self.world.clock
+        world, loop = self.world, self.world.loop
+        self.clock = clock = self.guard = BelievedClock(world.clock)
         batcher: Any = None
 
         def committed():
@@ -194,7 +197,6 @@ class Life:
 
         store = SimStore(world.tables, world.disk, self, world.workers, committed)
         batcher = WatchedBatcher(store, world.rules, SERVICE, clock, world.vault)
-        self.guard = ClockGuard(wall_ms=clock.wall_ms(), monotonic_s=clock.monotonic_s())
         started = batcher.run([Request("daemon.start", channel=Channel.CLOCK)]).results[0]
         boot = int(str(started.data["boots"]))
         self.engine = engine = SimEngine(batcher, world.workers, queue_max=200, batch_max=64)
@@ -208,7 +210,7 @@ class Life:
             raise self.failure
 
     def _wire(self, boot):
-        world, engine, clock = self.world, self.engine, self.world.clock
+        world, engine, clock = self.world, self.engine, self.clock
         redelivery = Redelivery()
         self.gateway = gateway = Gateway(
             engine, redelivery, METRICS, clock, boot=boot, told=lambda line: None
@@ -245,7 +247,7 @@ class Life:
         engine.on_outbox = gateway.sender.take
 
     async def _serve(self, reader):
-        world, engine, clock = self.world, self.engine, self.world.clock
+        world, engine, clock = self.world, self.engine, self.clock
         texts = world.rules.limits.texts
         scheduler = Scheduler(reader, engine, clock, self.guard, lambda: texts)
         cashier = Cashier(world.cards.of(self), engine.submit, reader, clock, self.guard)
@@ -254,13 +256,14 @@ class Life:
         engine.on_pushes = pusher.wake
         events = Events(reader, engine.submit, prefix="telcod/events/")
         engine.on_events = events.wake
+        duty = Duty(held=True)  # Nobody else is on these books.
         async with asyncio.TaskGroup() as group:
             work = [
-                group.create_task(scheduler.run()),
-                group.create_task(cashier.run()),
-                group.create_task(pusher.run()),
-                group.create_task(events.keep()),
-                group.create_task(self._tell(events)),
+                group.create_task(duty.keep(scheduler.run)),
+                group.create_task(duty.keep(cashier.run)),
+                group.create_task(duty.keep(pusher.run)),
+                group.create_task(duty.keep(events.keep)),
+                group.create_task(duty.keep(partial(self._tell, events))),
             ]
             links = group.create_task(self.gateway.run(reader))
             self.serving = True

@@ -78,12 +78,13 @@ class Judge:
             self._idle_since_s = None
 
     def _waits_in_vain(self, gateway):
-        sender = gateway.sender
         now_s = self.world.loop.time()
-        for code, queue in sender._waiting.items():
-            live = queue and any(each.place == place for _, place, each in queue)
-            if live and all(link._has_room(now_s) for link in sender._by_short_code[code]):
-                return True
+        for (code, name), queue in gateway.sender._waiting.items():
+            if any(each.place == place for _, place, each in queue):
+                links = [link for link in gateway.links if code in link.short_codes]
+                mine = [link for link in links if name in {"", link.name}]
+                if all(link._has_room(now_s) for link in mine):
+                    return True
         return False
 
     # -- when all is well

@@ -12,7 +12,7 @@ from collections import deque
 from typing import Any
 
 JITTER_S = 0.001
-SLACKENED_S = 0.999  # A second, as floating point has it.
+SLACKENED_S = 0.2  # A shorter wait is not for the clock, it is for something that happens.
 
 
 class Stuck(Exception):
@@ -42,8 +42,8 @@ class SimLoop(asyncio.BaseEventLoop):
     Args:
         rng: The source of chance.
 
-    `network` and `workers` are set by whoever makes it.  `slack_s`: how late product timers of a
-    second and more may fire, in seconds: a machine with much else to do.  It makes quiet hours
+    `network` and `workers` are set by whoever makes it.  `slack_s`: how late all but short timers
+    of the product may fire, in seconds: a machine with much else to do.  It makes quiet hours
     cheap.  `observers` are called whenever time moves on.
     """
 

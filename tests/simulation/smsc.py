@@ -311,7 +311,7 @@ class SmscLink:
         self._sequence += 1
         return self._sequence
 
-    def _overdue(self, sequence, message):
+    def _overdue(self, sequence, message: Outgoing):
         """Its own timer: it sends it again, on whatever connection there is."""
         if self.outstanding.get(sequence) is not message:
             return

@@ -159,7 +159,7 @@ class World:
             )
             for settings in self.link_settings
         ]
-        response_wait_s = rng.choice((6.0, 12.0, 30.0))
+        response_wait_s = rng.choice((8.0, 12.0, 30.0))
         for smsc in self.smscs:
             smsc.response_wait_s = response_wait_s
             # While telcod stops it refuses a copy, and does it after its next start.

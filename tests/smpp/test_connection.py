@@ -313,3 +313,35 @@ def test_a_tap_sees_both_directions_and_no_password():
     assert seen[1] == ("in", OK_BIND)
     assert b"geheim" not in seen[0][1]
     assert seen[1][1][11] == CommandStatus.ESME_ROK
+
+
+@pytest.mark.rule("CLI-1")
+def test_a_connection_whose_end_the_loop_never_tells_is_given_up():
+    """As uvloop does with one that it made while connecting was being cancelled."""
+
+    async def dialogue(connection, transport, owner):
+        connection.gone_wait_s = 0.001
+        await asyncio.wait_for(connection.abort(), 20)
+        assert transport.calls[-1] == "abort"
+        assert owner.told == [("lost", type(None))]
+        connection.connection_lost(None)  # Told after all: once is enough.
+        assert owner.told == [("lost", type(None))]
+
+    play(dialogue)
+
+
+@pytest.mark.rule("SMPP-2")
+def test_nothing_that_came_on_a_connection_that_was_cut_is_read_any_more():
+    async def dialogue(connection, transport, owner):
+        connection.data_received(OK_BIND)
+        many = b"".join(encode(DeliverSm(), sequence_number=at) for at in range(1, 600))
+        connection.data_received(many)
+        heard = len(owner.told)
+        assert 1 < heard < 600, "in turns"
+        connection.cut()
+        await one_turn()
+        connection.data_received(encode(DeliverSm(), sequence_number=700))
+        assert len(owner.told) == heard
+        assert transport.calls[-1] == "abort"
+
+    play(dialogue)

@@ -10,13 +10,13 @@ from telcod.clock import ManualClock
 from telcod.engine import INHERIT_ROUTE, INHERITED_MAX
 from telcod.errors import Unavailable
 from telcod.metrics import Metrics
-from telcod.ports import AGAIN, BOOT_SHIFT
+from telcod.ports import AGAIN, BOOT_SHIFT, DOUBT_S
 from telcod.rows import MO, SMSC_CONNECTION, OutboxSms, SmscConnection
 from telcod.smpp.consts import CommandStatus, TlvTag
 from telcod.smpp.gateway import Gateway
 from telcod.smpp.link_settings import LinkSettings
 from telcod.smpp.pdu import DeliverSm
-from telcod.smpp.redelivery import DOUBT_S, STABLE_S, Redelivery
+from telcod.smpp.redelivery import STABLE_S, Redelivery
 from telcod.smpp.tlv import Tlv
 from telcod.smpp.ussd_door import Aside
 from telcod.types import Answer, Channel

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from telcod.smpp.redelivery import DOUBT_S, PENDING_DOUBT_S, RECORDS_MAX, STABLE_S, Redelivery
+from telcod.ports import DOUBT_S
+from telcod.smpp.redelivery import PENDING_DOUBT_S, RECORDS_MAX, STABLE_S, Redelivery
 
 KT, DK = b"KT", b"DK"
 JUST_BEFORE = 0.001

@@ -31,9 +31,7 @@ from tests.postgres import emptied_books, server
 DUTY = "clock"
 NOW_MS = 1_000_000
 replace = msgspec.structs.replace
-SMS = OutboxSms(
-    1, NOW_MS, 0, "reply", "1566", "84903000001", "x", 0, 0, 0, 0, "", "", 0, 0
-)
+SMS = OutboxSms(1, NOW_MS, 0, "reply", "1566", "84903000001", "x", 0, 0, 0, 0, "", "", 0, 0)
 
 
 class Fleet:
@@ -106,7 +104,10 @@ class Fleet:
         return [(row.seq, row.owner) for row in rows]
 
     def _wait_gone(self):
-        sql = "SELECT COUNT(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND datname = current_database()"
+        sql = """
+            SELECT COUNT(*) FROM pg_stat_activity
+            WHERE backend_type = 'client backend' AND datname = current_database()
+        """
         with psycopg.connect(self.url, autocommit=True) as db:
             for _ in range(20_000):
                 if db.execute(sql).fetchone() == (len(self._stores) + 1,):
@@ -270,7 +271,25 @@ def test_who_hangs_in_the_middle_of_what_it_writes_loses_the_turn(told):
         other.apply([Changes(META, (Meta("b", "other"),), (), ())], ())
         other.commit()
         assert {row.name for row in other.scan(META)} == {"b"}
-        assert [line["event"] for line in logs if line["event"] == "turn.taken_away"] or not told
+        assert [line["event"] for line in logs if line["event"] == "daemon.ended"] or not told
+
+
+def test_who_says_nothing_between_two_batches_is_taken_for_dead():
+    """A pipeline may end with a message after which the server counts no idle time."""
+    url = emptied_books()
+    with (
+        contextlib.closing(PostgresStore.open(url, turn_s=1)) as hung,
+        contextlib.closing(PostgresStore.open(url, turn_s=1)) as other,
+        structlog.testing.capture_logs(),
+    ):
+        hung.tend(1, (DUTY,))
+        hung.begin()
+        hung.apply([Changes(META, (Meta("a", "1"),), (), ())], ())
+        hung.commit()
+        assert any(other.tend(2, (DUTY,)).duties for _ in range(20_000))
+        hung.begin()  # It connects again, and is alive.
+        hung.rollback()
+        assert hung.tend(1, (DUTY,)).duties == set()
 
 
 def test_a_batch_that_takes_long_at_the_server_is_waited_for():
@@ -281,7 +300,6 @@ def test_a_batch_that_takes_long_at_the_server_is_waited_for():
     ):
         slow.begin()
         slow.apply([Changes(META, (Meta("a", "slow"),), (), ())], ())
-        slow._db.execute("SELECT pg_sleep(0.01)")
         other.tend(2, ())
         slow.commit()
         assert {row.name for row in other.scan(META)} == {"a"}
