@@ -10,7 +10,7 @@ from telcod.tx import Tx
 from telcod.types import Reply, Request
 
 BOOTS: Final = "boots"
-SECRET: Final = "secret_name"
+SECRET: Final = "secret_name"  # noqa: S105  # The name of a row.
 
 
 def start(request: Request, tx: Tx) -> Reply:

@@ -194,18 +194,7 @@ class Daemon:
             self.engine.on_failed = self._store_failed
             self.engine.on_batch = self._count_batch
             self._wire(boot, hashes)
-            self.duty = Duty(held=not self.books.shared)
-            if self.books.shared:
-                self.tending = Tending(
-                    self.engine, store, boot, self.duty, self.gateway, self.clock
-                )
-                # Others look at the books for what this start leaves in doubt, and it for theirs.
-                batcher.boot, doubt = boot, 0
-                self.gateway.shared = True
-                self.gateway.note_all()
-                store.tend(boot, ())
-            else:
-                doubt = self.gateway.recover(store)
+            doubt = self._begin(batcher, boot)
             pages = Pages(
                 self.settings,
                 self,
@@ -238,7 +227,11 @@ class Daemon:
             self.engine.start(asyncio.get_running_loop())
             async with self.books.reader() as self.reader, pages:
                 self.doors.connect(self.reader)
-                await self._serve(stop, pages)
+                try:
+                    await self._serve(stop, pages)
+                finally:
+                    # Also when a part of it broke: nobody writes any more when the store is closed.
+                    await self.engine.stop()
         finally:
             hashes.close()
             store.close()
@@ -412,6 +405,22 @@ class Daemon:
         if answer.outcome != "daemon.started":
             raise NotStarted(f"the books can't be opened: {answer.outcome}")
         return int(str(answer.data["boots"]))
+
+    def _begin(self, batcher: Batcher, boot: int) -> int:
+        """What an earlier start left in doubt is ours; where there are others, each looks at the
+        books for what one of them leaves.  How many texts are in doubt.
+        """
+        self.duty = Duty(held=not self.books.shared)
+        if not self.books.shared:
+            return self.gateway.recover(batcher.store)
+        batcher.boot = boot
+        self.gateway.shared = True
+        self.gateway.note_all()
+        batcher.store.tend(boot, ())
+        self.tending = Tending(
+            self.engine, batcher.store, boot, self.duty, self.gateway, self.clock
+        )
+        return 0
 
     def _tls(self, link: LinkSettings) -> SSLContext | None:
         """What a link trusts; looked at once, at start, where somebody reads it."""

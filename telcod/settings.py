@@ -37,8 +37,8 @@ from telcod.epay.signatures import secret_bytes
 from telcod.errors import NotStarted
 from telcod.log import Format, Level
 from telcod.smpp.link_settings import LinkSettings
-from telcod.tables import parse
 from telcod.smpp.timers import Timers
+from telcod.tables import parse
 
 FILE_NAME: Final = "telcod.toml"
 PREFIX: Final = "TELCOD_"

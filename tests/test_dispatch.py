@@ -270,6 +270,21 @@ def test_an_alias_needs_no_code():
     assert built.short_codes == ("1566",)
 
 
+@pytest.mark.rule("KW-1", "PAY-11")
+@pytest.mark.parametrize(
+    ("text", "code", "args"),
+    [
+        ("NHAN AB12", "9223", ("AB12",)),
+        ("nhan 7k2m", "9223", ("7K2M",)),
+        ("B x12 0903123456", "1566", ("!X12", B)),
+        ("B x12", "1566", ("!X12",)),
+        ("XOAB0903123456", "1566", (B,)),
+    ],
+)
+def test_a_word_after_the_keyword_stays_whole(text, code, args):
+    assert parse(text, code).args == args
+
+
 @pytest.mark.rule("NUM-2", "KW-2")
 def test_numbers_are_read_by_the_map_that_the_table_was_built_with():
     adds = Route("add", handler, Args.NUMBERS, "usage.add")

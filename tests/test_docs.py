@@ -25,7 +25,7 @@ short_codes = ["1566"]
 ussd = "standard"
 """
 # Why a command may go without a test.
-REASONS = {"needs root", "needs another machine", "runs these tests"}
+REASONS = {"needs root", "needs another machine", "runs these tests", "runs for hours"}
 
 
 @pytest.mark.timeout(300)

@@ -21,6 +21,11 @@ def logs():
         yield lines
 
 
+def ours(logs):
+    """Without what the loop says of itself."""
+    return [line for line in logs if line["event"].startswith("duty.")]
+
+
 # -- the duty
 
 
@@ -84,7 +89,7 @@ def test_the_work_of_the_duty_begins_and_ends_with_it_again_and_again(logs):
         assert not duty.held
 
     play(dialogue, held=False)
-    assert [line["event"] for line in logs] == 2 * ["duty.taken", "duty.lost"]
+    assert [line["event"] for line in ours(logs)] == 2 * ["duty.taken", "duty.lost"]
 
 
 def test_work_that_ends_by_itself_is_not_begun_again():
@@ -261,4 +266,4 @@ def test_a_store_that_does_not_answer_is_as_good_as_away(logs):
     world.books.between_batches = never
     world.tick()
     assert not world.duty.held
-    assert [line.get("reason") for line in logs] == [None, "no answer", None]
+    assert [line.get("reason") for line in ours(logs)] == [None, "no answer", None]

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from typing import Any
 
 import msgspec
 import pytest
@@ -552,10 +553,11 @@ def test_when_there_is_room_again_it_is_said_though_nobody_asks_for_anything(wor
         world.store.error = StoreFull("no room")
         with pytest.raises(Overloaded):
             await engine.submit(world.topup_request(A, 1))
-        assert engine.full
+        full = [engine.full]
         world.store.error = None
         await asyncio.wait_for(batch.wait(), 20)
-        assert not engine.full
+        full.append(engine.full)
+        assert full == [True, False]
         await engine.stop()
 
     asyncio.run(play())
@@ -564,7 +566,7 @@ def test_when_there_is_room_again_it_is_said_though_nobody_asks_for_anything(wor
 class StoppedInBetween(Engine):
     """A request comes, and then the end, after the writer has looked at an empty queue."""
 
-    in_between = None
+    in_between: Any = None
 
     def _take_notes(self):
         found = super()._take_notes()

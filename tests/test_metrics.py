@@ -95,8 +95,8 @@ def test_a_counter_and_a_histogram_can_be_read_back_over_all_their_labels():
     metrics = Metrics(process=False)
     metrics.texts_received[TextResult.ANSWERED].inc(3)
     metrics.texts_received[TextResult.SILENT].inc()
-    for status, took_s in (("200", 0.0004), ("200", 0.003), ("503", 7.0)):
-        metrics.http_seconds.labels(status).observe(took_s)
+    for status, took_s in ((200, 0.0004), (200, 0.003), (503, 7.0)):
+        metrics.answered(status, took_s)
     assert metrics.total("telcod_texts_received") == 4
     assert metrics.total("telcod_replies") == 0
     counts = metrics.counts("telcod_http_seconds")

@@ -8,6 +8,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,13 +50,13 @@ class BenchServer:
         Raises:
             click.ClickException: They could not be copied.
         """
-        from telcod.rulebook import load_rules
-        from telcod.settings import load
-        from telcod.storage.copy import copy_books
-
         self._do(f"CREATE DATABASE {TEMPLATE}")
-        tariffs = load_rules(load(None, {})).tariffs
-        copy_books(f"sqlite:///{books}", self.url(TEMPLATE), tariffs, folder=books.parent)
+        words = ("db", "copy", f"sqlite:///{books}", self.url(TEMPLATE))
+        done = subprocess.run(
+            [sys.executable, "-m", "telcod", *words], check=False, capture_output=True
+        )
+        if done.returncode:
+            raise click.ClickException(done.stderr.decode()[-2_000:])
         # As the server's own upkeep does sooner or later.
         self._do("VACUUM ANALYZE", TEMPLATE)
 

@@ -205,9 +205,10 @@ class Sender:
         for row in rows:
             self._in_memory += 1
             sending = self._active[row.seq] = _Sending(row)
-            self._put(sending)
             if row.seq > self._loaded_to:
                 self._adopted.add(row.seq)
+            if self._waiting.get((row.source, "")) or not self._send(sending):
+                self._put(sending)
         self._pump({row.source for row in rows})
 
     async def disown(self, reader: Reader) -> None:

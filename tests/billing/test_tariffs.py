@@ -71,3 +71,16 @@ def test_lengths_are_in_hours_and_a_package_costs_something():
     assert (package.period_ms, package.trial_ms) == (7 * DAY_MS, DAY_MS // 2)
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({"price_vnd": 0, "period_h": 24}, PackageTariff)
+
+
+@pytest.mark.rule("PKG-2", "PFM-1", "CFG-2")
+def test_what_a_tariff_does_not_say_is_as_the_services_say_and_what_it_may_not_say_is_refused():
+    assert PackageTariff(1_000, 24).trial_h == 24
+    assert VoiceTariff(1_500).first_block_s == 6
+    said = msgspec.to_builtins(OLD)
+    assert msgspec.convert(said, Tariff) == OLD
+    for part in (said, said["packages"]["day"], said["voice"], said["sms"]):
+        part["discount"] = 1
+        with pytest.raises(msgspec.ValidationError, match="discount"):
+            msgspec.convert(said, Tariff)
+        del part["discount"]

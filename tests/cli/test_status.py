@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from telcod.cli.show import span, volume
-from telcod.cli.status import complaints, screen
+from telcod.cli.status import _fields, complaints, screen
 from telcod.web.ports import BrokerStatus, LinkStatus, Status, Waiting
 
 pytestmark = pytest.mark.rule("CLI-8")
@@ -136,3 +136,18 @@ def test_a_span_is_told_in_the_two_units_that_matter(seconds, text):
 )
 def test_a_volume_is_told_in_a_unit_that_fits(size, text):
     assert volume(size) == text
+
+
+@pytest.mark.parametrize(
+    ("daemons", "on_duty", "said"),
+    [
+        (1, True, ""),
+        (2, True, "2 on these books; this one does what only one may do"),
+        (2, False, "2 on these books; this one does not do what only one may do"),
+        (1, False, "1 on these books; this one does not do what only one may do"),
+    ],
+)
+def test_of_several_daemons_it_says_how_many_and_who_is_on_duty(daemons, on_duty, said):
+    status = replace(WELL, daemons=daemons, on_duty=on_duty)
+    assert dict(_fields(status)).get("daemons", "") == said
+    assert complaints(status) == []

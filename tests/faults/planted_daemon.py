@@ -16,7 +16,8 @@ from telcod.service import SERVICE
 from telcod.settings import load
 from telcod.smpp.gateway import Gateway
 from telcod.smpp.inbox import Inbox
-from telcod.storage import sqlite
+from telcod.smpp.sender import Sender
+from telcod.storage import books, postgres, sqlite
 
 SMALL_WAL_PAGES = 20
 SMALL_LOG_BYTES = 200_000
@@ -52,7 +53,7 @@ class ForgetfulGateway(Gateway):
 
 
 def effect_outside_the_transaction():
-    vars(app)["SqliteStore"] = TwoCommits
+    vars(books)["SqliteStore"] = TwoCommits
 
 
 def acknowledged_before_commit():
@@ -108,6 +109,36 @@ def poison():
     vars(app)["Daemon"] = partial(app.Daemon, routes=routes)
 
 
+class BlindStore(postgres.PostgresStore):
+    """Bug: nobody looks what other daemons have had."""
+
+    def twins(self, fingerprints, *, boot, since_ms):
+        return {}
+
+
+class HastySender(Sender):
+    """Bug: who was taken for dead sends what it has, though others may have sent it by now."""
+
+    async def disown(self, reader):
+        pass
+
+    @property
+    def may_send(self):
+        return None
+
+    @may_send.setter
+    def may_send(self, _):
+        pass
+
+
+def twins_unseen():
+    vars(postgres)["PostgresStore"] = BlindStore
+
+
+def sent_though_taken_over():
+    vars(app)["Sender"] = HastySender
+
+
 PLANTS = {
     plant.__name__: plant
     for plant in (
@@ -119,6 +150,8 @@ PLANTS = {
         small_wal,
         small_limits_of_the_log,
         poison,
+        twins_unseen,
+        sent_though_taken_over,
     )
 }
 

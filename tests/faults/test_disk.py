@@ -159,12 +159,19 @@ async def start_twice(folder, first):
 @pytest.mark.parametrize(
     "point",
     [
-        *(kill_at_call("write", count) for count in (1, 2, 3)),  # One is the key file's.
+        kill_at_call("write", 2),  # The key file's, as a rule.
         kill_at_call("fsync", 1),
-        kill_at_call("pwrite64", 2),  # The first page of the database.
         kill_at_call("pwrite64", 9),
-        kill_at_call("pwrite64", 40),
-        kill_at_call("fdatasync", 3),
+        *(
+            pytest.param(point, marks=pytest.mark.thorough)
+            for point in (
+                kill_at_call("write", 1),
+                kill_at_call("write", 3),
+                kill_at_call("pwrite64", 2),  # The first page of the database.
+                kill_at_call("pwrite64", 40),
+                kill_at_call("fdatasync", 3),
+            )
+        ),
     ],
     ids=lambda point: f"{point.injection.call}-{point.injection.when}",
 )

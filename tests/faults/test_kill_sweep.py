@@ -105,6 +105,8 @@ def test_killed_at_each_write_of_a_checkpoint_it_has_everything(tmp_path):
 # ------------------------------------------------------------------- the sweep sees what it should
 
 
+@pytest.mark.thorough
+@pytest.mark.timeout(600)
 def test_the_sweep_catches_an_effect_outside_the_transaction(tmp_path):
     lives = sweep(tmp_path, SAMPLE, plant="effect_outside_the_transaction", finish=False)
     assert any(complaint.startswith("effect: ") for complaint in lives.complaints)

@@ -84,6 +84,7 @@ class Chatter:
 
 
 @pytest.mark.rule("HTTP-3", "CLI-8")
+@pytest.mark.thorough
 def test_a_reader_that_never_ends_is_told_of_harms_nobody_and_its_log_shrinks_again(tmp_path):
     path, crowd = tmp_path / DATABASE, Crowd(1)
     log, said = path.with_name(f"{DATABASE}-wal"), tmp_path / "said.log"

@@ -124,6 +124,8 @@ def test_who_is_not_served_is_told_so(world, caller, digits, reason):
     assert (reply.data["action"], reply.data["reason"]) == ("refuse", reason)
     assert reply.data["prompt_id"] == "refused_not_served"
     assert world.call("c").reason == reason
+    named = {"number_malformed": "", "own_number": str(A)}
+    assert reply.data["payer"] == named.get(reason, digits.replace("15660", "84"))
 
 
 @pytest.mark.rule("PFM-4")

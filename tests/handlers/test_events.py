@@ -8,6 +8,7 @@ from telcod.days import DAY_MS, HOUR_MS
 from telcod.dispatch import Route
 from telcod.rows import EVENTS_PUBLISHED, META, OUTBOX_EVENT, OutboxState
 from telcod.types import Channel, Request
+from tests.call_world import dialled
 from tests.network_world import failed_call, with_gateways
 from tests.session_world import SessionWorld
 
@@ -224,6 +225,10 @@ def test_a_refused_call_is_told_with_its_reason(there):
     there.world.ended("e")
     ((name, whose, body),) = there.listen()
     assert (name, whose, body["reason"]) == ("call/refused", C, "caller_gone")
+    there.world.dial("f", 0, dialled(C))  # A caller who hides his number.
+    ((name, whose, body),) = there.listen()
+    assert (name, whose, body["reason"]) == ("call/refused", C, "caller_not_served")
+    assert body["caller"] == ""
 
 
 @pytest.mark.rule("PFM-17")

@@ -7,6 +7,7 @@ import pytest
 from telcod.days import DAY_MS, HOUR_MS, MINUTE_MS, time_of_day_ms
 from telcod.rows import ENTRY, OUTBOX_SMS, PENDING_CONFIRM
 from telcod.types import Channel, Request
+from tests.call_world import rules_of_calls
 from tests.world import START_MS, World, rules_with
 
 A, B = 84903000001, 84903000002
@@ -75,6 +76,16 @@ def test_after_downtime_the_renewals_notice_stands_for_the_reminder(world):
     assert world.clock_work() == ["package.renewed"]
     assert len(world.sent_to(A)) == before + 1
     assert "package.reminded" in world.pass_time(8 * DAY_MS)
+
+
+@pytest.mark.rule("PKG-6", "CFG-2")
+def test_a_period_names_the_tariff_that_priced_it():
+    world = World(rules=rules_of_calls(("next", START_MS + HOUR_MS, 3_000, 6)))
+    world.subscriber(A, balance_vnd=9_000)
+    world.text(A, "DK")
+    first = world.package(A).tariff
+    world.pass_time(DAY_MS)
+    assert (first, world.package(A).tariff) == ("2018-09-15", "next")
 
 
 @pytest.mark.rule("PKG-6")

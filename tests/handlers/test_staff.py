@@ -2,7 +2,7 @@
 
 import pytest
 
-from telcod.billing.accounts import OPENING, SUSPENSE, WRITE_OFF
+from telcod.billing.accounts import OPENING, SUSPENSE, WRITE_OFF, debt_account
 from telcod.days import DAY_MS
 from telcod.rows import (
     ACCOUNT,
@@ -269,6 +269,36 @@ def test_what_is_left_behind_and_what_is_brought_are_entries_of_their_own_names(
         ("opening", f"opening:{A}:2", 5_000),
     ]
     assert world.check() == []
+
+
+@pytest.mark.rule("NUM-5")
+def test_the_name_of_the_last_owner_goes_with_him(world):
+    world.import_(LINE)
+    world.set_state(A, "closed")
+    world.set_state(A, "active")
+    shown = ask(world, "staff.lookup", sender=A).data
+    assert (shown["name"], shown["address"], shown["email"]) == ("", "", "")
+    assert world.row(SUBSCRIBER_DETAIL, A) is None
+
+
+@pytest.mark.rule("NUM-5")
+@pytest.mark.parametrize(
+    ("paid_vnd", "left"),
+    [
+        (0, ("left_behind", WRITE_OFF, debt_account(C), 70_000)),
+        (90_000, ("left_behind", debt_account(C), SUSPENSE, 20_000)),
+    ],
+)
+def test_a_debt_or_credit_that_is_left_behind_is_booked_by_that_name(world, paid_vnd, left):
+    world.import_({"msisdn": C, "kind": "postpaid", "debt_vnd": 70_000})
+    if paid_vnd:
+        world.topup(C, paid_vnd)
+    world.set_state(C, "closed")
+    world.set_state(C, "active")
+    first, *_, entry = world.store.scan(ENTRY)
+    assert (first.kind, first.debit, first.credit) == ("opening", debt_account(C), OPENING)
+    assert (entry.kind, entry.debit, entry.credit, entry.amount) == left
+    assert entry.command == f"reopen:{C}:2"
 
 
 # ----------------------------------------------------------------------------------------- tokens

@@ -59,7 +59,7 @@ class Member:
         self.said = self.folder / "said.log"
         self.config = write_settings(
             self.folder,
-            link(fleet.smsc, name=name),
+            link(fleet.smsc, name=name, system_type=name),
             store={"url": f"{url}?application_name={name}"},
             security={"secret": SECRET},
             **fleet.sections,
@@ -76,7 +76,12 @@ class Member:
     async def start(self):
         """Start it; it serves when it is bound."""
         await self.end()
-        self.process = TelcodProcess(self.config, self.said, changed=self._fleet.smsc.watch.changed)
+        self.process = TelcodProcess(
+            self.config,
+            self.said,
+            plant=self._fleet.plant,
+            changed=self._fleet.smsc.watch.changed,
+        )
         await self._lives.enter_async_context(self.process)
 
     async def end(self):
@@ -121,6 +126,19 @@ class FleetSmsc(WatchedSmsc):
         self.sender_queues = defaultdict(deque)
         self.in_flight = {}
         self.on_text = lambda text, pdus: None
+        self.members: dict[str, Any] = {}  # By the name that they bind with.
+        self.losses = 0
+        self._bound_by: dict[Any, str] = {}
+        self._deaf: set[Any] = set()
+        self._loses_at = 0
+        self._then: Any = None
+
+    def lose_at(self, count, then=lambda member: None):
+        """The `count`-th response from now is not read any more, nor what follows it: the link is
+        gone, and what it left unanswered goes to the other one; then something happens to the
+        daemon behind it.
+        """
+        self._loses_at, self._then = count, then
 
     def write(self, text):
         self.sender_queues[text.sender].append(text)
@@ -136,6 +154,18 @@ class FleetSmsc(WatchedSmsc):
             self.on_text(text, pdus)
 
     def received(self, connection, pdu):
+        if connection in self._deaf:
+            return
+        if "system_type" in pdu.fields:
+            self._bound_by[connection] = pdu.fields["system_type"]
+        if pdu.command == "deliver_sm_resp" and self._loses_at:
+            self._loses_at -= 1
+            if not self._loses_at:
+                self._deaf.add(connection)
+                self.losses += 1
+                connection.abort()
+                self._then(self.members[self._bound_by[connection]])
+                return
         super().received(connection, pdu)
         if pdu.command == "deliver_sm_resp":
             done = [s for s, pdus in self.in_flight.items() if all(each.settled for each in pdus)]
@@ -152,11 +182,15 @@ class FleetSmsc(WatchedSmsc):
 class Fleet(Sweep):
     """`async with Fleet(folder, url) as fleet:`; `fleet.a` and `fleet.b` are its daemons.
 
-    `urls` are where each of the two finds the database; `url` is where it is.
+    `urls` are where each of the two finds the database; `url` is where it is.  `plant` is a bug
+    that both have (`tests.faults.planted_daemon`).
     """
 
-    def __init__(self, folder, url, *, urls=None, seed=1, behaviour=BEHAVIOUR, **sections):
+    def __init__(
+        self, folder, url, *, urls=None, seed=1, behaviour=BEHAVIOUR, plant="", **sections
+    ):
         super().__init__(folder, seed=seed)
+        self.plant = plant
         self.folder = folder
         self.url = url
         self.sections = {"log": {"level": "info"}} | sections
@@ -169,9 +203,10 @@ class Fleet(Sweep):
     async def __aenter__(self):
         await self.smsc.start()
         self.import_(*self._crowd.subscriber_lines())
-        self.a, self.b = (
+        self.a, self.b = made = tuple(
             Member(self, name, url) for name, url in zip("ab", self._urls, strict=True)
         )
+        self.smsc.members = {member.name: member for member in made}
         await asyncio.gather(self.a.start(), self.b.start())
         await self.bound(2)
         return self

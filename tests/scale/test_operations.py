@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from telcod.errors import FATES, NotStarted
@@ -15,6 +16,13 @@ SECRET, ANOTHER = "ab" * 32, "cd" * 32
 AWAY = "the database is away"
 END_S = 20
 END_ALL = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+
+
+@pytest.fixture(autouse=True)
+def usual_logs():
+    """A daemon sets the logs of this process up, also one that then does not start."""
+    yield
+    structlog.reset_defaults()
 
 
 def settings(url, secret=SECRET):

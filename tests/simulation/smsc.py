@@ -55,6 +55,7 @@ class Outgoing:
     sent: int = 0
     sent_at: float = 0.0
     crossed: bool = False  # It was sent again just before its answer came.
+    overdue: bool = False  # It was sent again because no answer came.
     settled_at: float = -1.0
     given_up: bool = False  # Sent, never answered, and by now too old to be sent again.
 
@@ -316,6 +317,7 @@ class SmscLink:
         if self.outstanding.get(sequence) is not message:
             return
         del self.outstanding[sequence]
+        message.overdue = True
         if not message.settled:
             self.smsc.waiting.appendleft(message)
         self.smsc.pump()
@@ -362,6 +364,9 @@ class SmscLink:
         if status == OK or status not in TRY_LATER:
             if not message.settled:
                 message.settled_at = smsc.loop.time()
+        elif (message.overdue or message.crossed) and not smsc.may_cross():
+            # A daemon that stops refuses the copy of what it has just done: nobody can know.
+            message.given_up = True
         elif not message.settled:
             smsc.refused(message)
         smsc.pump()

@@ -162,7 +162,6 @@ class World:
         response_wait_s = rng.choice((8.0, 12.0, 30.0))
         for smsc in self.smscs:
             smsc.response_wait_s = response_wait_s
-            # While telcod stops it refuses a copy, and does it after its next start.
             smsc.may_cross = lambda: self.life.serving
 
     # -- what others ask

@@ -3,6 +3,7 @@
 import random
 import shutil
 import sqlite3
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from telcod.errors import StoreFailed, StoreFull
 from telcod.rows import COMMAND, Command
 from telcod.storage.sqlite import SqliteStore
 from telcod.storage.wal import frames_committed
+from telcod.tx import Changes
 
 COMMITS = 12
 HEADER_BYTES, FRAME_BYTES = 32, 24 + 4096
@@ -24,7 +26,8 @@ def crashed(tmp_path_factory):
     ends = []
     for number in range(COMMITS):
         store.begin()
-        store.apply([(COMMAND, [Command(f"k{number}", b"h", bytes(3_000), 1)], [], [])], ())
+        row = Command(f"k{number}", b"h", bytes(3_000), 1)
+        store.apply([Changes(COMMAND, [row], [], [])], ())
         store.commit()
         ends.append(((folder / "b.db-wal").stat().st_size - HEADER_BYTES) // FRAME_BYTES)
     files = {name: (folder / name).read_bytes() for name in ("b.db", "b.db-wal", "b.db.lock")}
@@ -120,7 +123,8 @@ class FullIndex:
 @pytest.mark.rule("SMPP-2")
 def test_no_room_for_the_logs_index_is_a_full_disk_and_no_broken_one(tmp_path):
     store = SqliteStore.open(tmp_path / "b.db")
-    whole, store._db = store._db, FullIndex(store._db)
+    full: Any = FullIndex(store._db)
+    whole, store._db = store._db, full
     store.begin()
     with pytest.raises(StoreFull):
         store.commit()

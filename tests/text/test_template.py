@@ -2,6 +2,7 @@
 
 import pytest
 
+from telcod.text import template
 from telcod.text.template import (
     PLACEHOLDER_WIDTHS,
     Kind,
@@ -122,6 +123,16 @@ def test_a_text_is_cut_at_its_placeholders(leaf, segments):
     assert isinstance(template, Template)
     assert template.segments == segments
     assert all(segments[slot.place] == "" for slot in template.slots)
+
+
+def test_values_that_are_written_already_are_shown_as_they_are():
+    for kind, value, shown in (
+        (Kind.MONEY, 1_000, "1.000d"),
+        (Kind.MONEY, "1.000d", "1.000d"),
+        (Kind.TIME, 0, "08:00 01/01/1970"),
+        (Kind.TIME, "10:00 hom nay", "10:00 hom nay"),
+    ):
+        assert template._SHOW[kind](value, 99) == shown
 
 
 def test_every_kind_has_a_width_that_one_message_holds():

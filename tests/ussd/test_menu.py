@@ -318,11 +318,6 @@ def test_a_wrong_input_on_a_result_makes_its_page_shorter_and_loses_none_of_it(t
     assert " ".join(pages).split() == words
 
 
-def test_a_wrong_input_on_the_result_of_a_question_is_a_wrong_key():
-    phone = Phone("3", "1", "0903123456").read("tu " * 100).type("x")
-    assert phone.lines[0] == HINT["vi"]
-
-
 def test_what_was_done_is_not_gone_back_from():
     phone = Phone("1", "1").read("tu " * 100).type("9")
     assert phone.lines[0] == HINT["vi"]
