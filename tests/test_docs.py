@@ -24,6 +24,8 @@ password = "secret"
 short_codes = ["1566"]
 ussd = "standard"
 """
+# What people read first is walked in every run, the rest in the thorough one.
+ALWAYS = {"README.md", "install.md", "connect-smsc.md", "backup-and-restore.md"}
 # Why a command may go without a test.
 REASONS = {"needs root", "needs another machine", "runs these tests", "runs for hours"}
 
@@ -31,7 +33,15 @@ REASONS = {"needs root", "needs another machine", "runs these tests", "runs for 
 @pytest.mark.timeout(300)
 @pytest.mark.rule("CLI-2", "CLI-4", "CLI-5", "CLI-6", "CLI-7", "CLI-8")
 @pytest.mark.rule("USSD-1", "USSD-2", "IVR-3", "PAYAPI-1", "PAYAPI-2")
-@pytest.mark.parametrize("path", WALKS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(
+            path, id=path.name, marks=() if path.name in ALWAYS else (pytest.mark.thorough,)
+        )
+        for path in WALKS
+    ],
+)
 def test_every_command_of_a_document_runs_and_prints_what_it_says(path, tmp_path):
     with Walk(tmp_path, installed=path.name not in BEGIN) as walk:
         walk.read(path)

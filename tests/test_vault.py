@@ -64,3 +64,9 @@ def test_tokens_are_kept_as_hashes_and_compared_whole():
     assert len(token_hash("a")) == 64
     assert same(token_hash("a"), token_hash("a"))
     assert not same(token_hash("a"), token_hash("b"))
+
+
+def test_the_name_of_a_secret_tells_it_from_others_and_is_no_fingerprint_of_a_text():
+    one, same, other = (Vault(key) for key in (bytes(32), bytes(32), bytes([1] * 32)))
+    assert one.name() == same.name() != other.name()
+    assert bytes.fromhex(one.name()) != one.fingerprint(b"")

@@ -137,8 +137,15 @@ async def see(page, heading):
 
 
 @pytest.mark.rule("PAY-1", "PAY-2", "PAY-7", "PAY-10")
-@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
-@pytest.mark.parametrize("card", ["Thẻ quốc tế", "Thẻ nội địa"])
+@pytest.mark.parametrize(
+    ("size", "card"),
+    [
+        pytest.param(PHONE, "Thẻ nội địa", id="phone-domestic"),
+        pytest.param(DESKTOP, "Thẻ quốc tế", id="desktop-international"),
+        pytest.param(PHONE, "Thẻ quốc tế", id="phone-international", marks=pytest.mark.thorough),
+        pytest.param(DESKTOP, "Thẻ nội địa", id="desktop-domestic", marks=pytest.mark.thorough),
+    ],
+)
 async def test_a_bill_is_looked_up_and_paid_and_the_text_comes(shop, size, card):
     [sent] = shop.simulated.send_text(str(LAN), "9223", f"MK {PASSWORD}")
     assert await sent == 0

@@ -510,6 +510,17 @@ def test_the_grant_is_what_the_balance_pays(balance_vnd, granted_s):
 
 
 @pytest.mark.rule("PFM-15")
+@pytest.mark.parametrize(
+    ("balance_vnd", "granted_s", "warn_s"), [(150, 6, 3), (175, 7, 3), (1_000, 40, 20)]
+)
+def test_a_short_grant_is_warned_of_at_its_half(balance_vnd, granted_s, warn_s):
+    world = a_world(balance_vnd=balance_vnd)
+    world.offer("c", A, B)
+    said = world.key("c", "1").data
+    assert (said["max_seconds"], said["warn_seconds"]) == (granted_s, warn_s)
+
+
+@pytest.mark.rule("PFM-15")
 def test_where_the_platform_cannot_extend_the_whole_call_is_granted_at_once():
     world = a_world(grant="whole")
     world.offer("c", A, B)

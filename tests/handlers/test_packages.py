@@ -78,6 +78,17 @@ def test_after_downtime_the_renewals_notice_stands_for_the_reminder(world):
     assert "package.reminded" in world.pass_time(8 * DAY_MS)
 
 
+@pytest.mark.rule("PKG-6")
+def test_what_ended_unpaid_leaves_nothing_to_do():
+    world = World()
+    world.subscriber(A, balance_vnd=1_000)
+    world.text(A, "DK7")
+    world.pass_time(32 * DAY_MS)
+    row = world.package(A)
+    assert (row.status, row.next_at, row.remind_at) == ("cancelled", 0, 0)
+    assert world.next_due_ms() is None
+
+
 @pytest.mark.rule("PKG-6", "CFG-2")
 def test_a_period_names_the_tariff_that_priced_it():
     world = World(rules=rules_of_calls(("next", START_MS + HOUR_MS, 3_000, 6)))

@@ -14,6 +14,7 @@ from telcod.rows import (
     SUBSCRIBER,
     SUBSCRIBER_DETAIL,
     TOKEN,
+    Token,
 )
 from telcod.types import Channel, Request
 from tests.world import World
@@ -308,6 +309,7 @@ def test_a_debt_or_credit_that_is_left_behind_is_booked_by_that_name(world, paid
 def test_a_token_is_made_once_and_revoked_for_ever(world):
     made = ("portal-1", "portal", "ab" * 32)
     assert ask(world, "staff.token_create", *made).outcome == "token.created"
+    assert world.row(TOKEN, "portal-1") == Token(*made, world.now_ms, 0)
     assert ask(world, "staff.token_create", *made).outcome == "token.exists"
     assert ask(world, "staff.token_revoke", "portal-1").outcome == "token.revoked"
     revoked_at = world.row(TOKEN, "portal-1").revoked_at

@@ -264,9 +264,20 @@ class Judge:
             return True  # Its link went while it was half sent; over another one it begins anew.
         # A new daemon knows nothing of the parts that were taken before, unless all were.
         return any(
-            len({each.part for each in submits if each.status == 0 and _heard_by(each, stop_s)})
-            < first.total
-            for stop_s in between(world.stops_s)
+            self._parts_known(submits, stop_s) < first.total for stop_s in between(world.stops_s)
+        )
+
+    def _parts_known(self, submits, stop_s):
+        """How many parts of a text were taken in the life that ended by a stop."""
+        world = self.world
+        ends = [at for at in (*world.stops_s, *world.faults.deaths_s) if at < stop_s]
+        began_s = max(ends, default=0.0)
+        return len(
+            {
+                each.part
+                for each in submits
+                if each.status == 0 and began_s <= each.at_s and _heard_by(each, stop_s)
+            }
         )
 
     def _events(self):

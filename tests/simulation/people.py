@@ -315,6 +315,9 @@ class People:
             def wanted(oracle, now_ms, result, *, accepts=accepts, mo=mo):
                 mos = sorted(oracle.held_texts())
                 text = oracle.talks.texts[mos.index(mo)]
+                if text.state == "asking" and now_ms >= text.due:
+                    text.state = "expired"  # The clock's work is behind, but its time is over.
+                    return "forward.expired"
                 if oracle.talks.code(text, accepts=accepts):
                     return "forward.accepted" if accepts else "forward.declined"
                 return "forward.code_unknown"

@@ -173,6 +173,13 @@ class SimSmsc:
             link.send(self.waiting.popleft())
             ready = [link for link in ready if link.takes]
 
+    def hears_late(self, message, status):
+        """An answer after its timer: good, unless the message has been sent again meanwhile."""
+        if status == OK and message in self.waiting:
+            self.waiting.remove(message)
+            message.statuses.append(status)
+            message.settled_at = self.loop.time()
+
     def refused(self, message):
         """It goes again in a moment."""
         self.resting += 1
@@ -259,6 +266,7 @@ class SmscLink:
         self.transport: Any = None
         self.bound = False
         self.outstanding: dict[int, Outgoing] = {}
+        self._late: dict[int, Outgoing] = {}
         self._framer = Framer()
         self._sequence = 0
 
@@ -318,6 +326,7 @@ class SmscLink:
             return
         del self.outstanding[sequence]
         message.overdue = True
+        self._late[sequence] = message
         if not message.settled:
             self.smsc.waiting.appendleft(message)
         self.smsc.pump()
@@ -355,7 +364,8 @@ class SmscLink:
         message = self.outstanding.pop(sequence, None)
         smsc = self.smsc
         if message is None:
-            return  # Late: it has been sent again meanwhile.
+            smsc.hears_late(self._late.pop(sequence, None), status)
+            return
         smsc.trace("smsc hears", message.body.source_addr, status)
         if status == OK and self.takes and smsc.may_cross() and smsc.crosses(message):
             self.send(message)
