@@ -182,9 +182,8 @@ class Faults:
 
     def clock_jumps(self):
         """The wall clock is set, forward or back; a person looks at it later."""
-        self.world.clock.offset_ms += self.rng.choice(
-            (-HOUR_MS, -3_000, 30_000, 90_000, 5 * 60_000)
-        )
+        # Forward a little only: what is ten minutes old is evidence of nothing any more.
+        self.world.clock.offset_ms += self.rng.choice((-HOUR_MS, -3_000, 30_000, 70_000))
 
     def _smsc(self):
         return self.rng.choice(self.world.smscs)
