@@ -33,7 +33,13 @@ PLANTED: dict[str, dict[str, Any]] = {
         "gateway_secret": "Zw7gatewaysecret",
         "webhook_secrets": [WEBHOOK],
     },
-    "mqtt": {"url": "mqtt://127.0.0.1:9", "user": "telcod", "password": "Zw7brokerpassword"},
+    "mqtt": {
+        "url": "mqtt://127.0.0.1:9",
+        "user": "telcod",
+        "password": "Zw7brokerpassword",
+        "reconnect_min_s": 0.05,
+        "reconnect_max_s": 0.1,
+    },
     "mail": {
         "host": "127.0.0.1",
         "port": 9,
@@ -189,6 +195,7 @@ async def test_no_secret_is_in_what_a_telcod_says_or_keeps(tmp_path):
             shown += [repr(telcod.daemon.settings), repr(vars(telcod.daemon)), *telcod.told]
             await asyncio.to_thread(back_up, tmp_path / DATABASE, tmp_path / "backup.db")
             texts = [row.text for row in await telcod.rows(OUTBOX_SMS) if row.kind == "login"]
+            await telcod.wait_logged("broker.lost", 2)  # From the second time on at level debug.
         logged = telcod.log.text
     kept = [path.read_bytes() for path in tmp_path.iterdir() if path.name.startswith(DATABASE)]
     kept.append((tmp_path / "backup.db").read_bytes())

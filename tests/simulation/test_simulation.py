@@ -92,7 +92,7 @@ SELDOM_MET = (
     (bugs.events_count_as_told_when_they_are_sent, "events"),
     (bugs.a_payment_is_never_asked_about_again, "payment"),
 )
-SEEDS_MAX = 600  # They take 200 at most; what changes in telcod moves them.
+SEEDS_MAX = 600  # They take 100 at most; what changes in telcod moves them.
 
 
 def by_name(bugs_and_signs):
