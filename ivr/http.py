@@ -244,8 +244,15 @@ async def decide(backend: Backend, said: Request, scope: Any, *, wait_s: float) 
     Raises:
         Refused: The call is unknown, over, or not so far.
     """
+    return decision(backend, said, await _result(backend, said, wait_s), scope)
+
+
+def decision(
+    backend: Backend, said: Request, result: Answer | TelcodError, scope: Any
+) -> CallAnswer:
+    """As `decide`, of what the books answered, or why they did not."""
     try:
-        told = await tell(backend, said, scope, CallAnswer, wait_s=wait_s)
+        told = told_of(said, result, scope, CallAnswer)
     except (Refused, KeyReused):
         raise
     except TelcodError as error:
@@ -262,14 +269,26 @@ async def tell(backend: Backend, said: Request, scope: Any, shape: type[T], *, w
         Refused: The call is unknown, over, or not so far.
         Unavailable: They have not in time; what they do later stands, and supervision ends it.
     """
+    return told_of(said, await _result(backend, said, wait_s), scope, shape)
+
+
+def told_of(said: Request, result: Answer | TelcodError, scope: Any, shape: type[T]) -> T:
+    """As `tell`, of what the books answered, or why they did not."""
     note(scope, call=said.args[0])
+    if isinstance(result, TelcodError):
+        raise result
+    return msgspec.convert(_passed(result), shape)
+
+
+async def _result(backend: Backend, said: Request, wait_s: float) -> Answer | TelcodError:
     try:
         async with asyncio.timeout(wait_s):
-            answer = await backend.submit(said)
-    except TimeoutError as error:
+            return await backend.submit(said)
+    except TimeoutError:
         what_to_do = "Send the same again in a moment."
-        raise Unavailable("the books did not answer in time", what_to_do=what_to_do) from error
-    return msgspec.convert(_passed(answer), shape)
+        return Unavailable("the books did not answer in time", what_to_do=what_to_do)
+    except TelcodError as error:
+        return error
 
 
 def _passed(answer: Answer) -> Any:

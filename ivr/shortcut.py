@@ -3,11 +3,10 @@
 What is wrong with a report is said by the routes of `http.py`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from litestar import Litestar
 
 from ivr import calls
 from ivr.calls import (
@@ -20,13 +19,12 @@ from ivr.calls import (
     Offer,
     Progress,
 )
-from ivr.http import PLATFORMS, caller_of, decide, tell
-from telcod.types import Request
-from telcod.web import shortcut
-from telcod.web.gate import Scope as HttpScope
+from ivr.http import PLATFORMS, caller_of, decision, told_of
+from telcod.errors import TelcodError
+from telcod.types import Answer, Request
 from telcod.web.gate import note
 from telcod.web.ports import Backend
-from telcod.web.shortcut import Fast
+from telcod.web.shortcut import Fast, HttpScope
 
 _CALLS: Final = "/ivr/v1/calls"
 
@@ -87,13 +85,6 @@ def found(path: str) -> Fast | None:
     return None if report is None else _fast(report, words[1])
 
 
-class Shortcut(shortcut.Shortcut):
-    """The shortcut of calls alone."""
-
-    def __init__(self, app: Litestar) -> None:
-        super().__init__(app, found)
-
-
 def _fast(report: _Report, call_id: str) -> Fast:
     def understood(backend: Backend, platform: str, body: bytes, scope: HttpScope) -> Request:
         read = report.read(body)
@@ -102,11 +93,11 @@ def _fast(report: _Report, call_id: str) -> Fast:
             note(scope, cause=read.cause)
         return said
 
-    def carried_out(
-        backend: Backend, said: Request, scope: HttpScope, wait_s: float
-    ) -> Awaitable[Any]:
+    def answered(
+        backend: Backend, said: Request, result: Answer | TelcodError, scope: HttpScope
+    ) -> Any:
         if report.answer is CallAnswer:
-            return decide(backend, said, scope, wait_s=wait_s)
-        return tell(backend, said, scope, report.answer, wait_s=wait_s)
+            return decision(backend, said, result, scope)
+        return told_of(said, result, scope, report.answer)
 
-    return Fast(PLATFORMS, understood, carried_out)
+    return Fast(PLATFORMS, understood, answered)

@@ -35,7 +35,7 @@ from telcod.days import HOUR_MS
 from telcod.dispatch import Route
 from telcod.doors import Doors
 from telcod.duties import Duty, Tending
-from telcod.engine import Batcher, BatchStats, Engine
+from telcod.engine import Batcher, BatchStats, Engine, Result, plain
 from telcod.errors import NotStarted, Refusal, TelcodError
 from telcod.metrics import Metrics
 from telcod.mqtt.client import Mqtt
@@ -300,6 +300,21 @@ class Daemon:
     async def submit(self, request: Request) -> Answer:
         """See `Engine.submit`."""
         return await self.ops.counted(request, self.engine.submit)
+
+    def post(self, request: Request, told: Callable[[Answer | TelcodError], None]) -> None:
+        """As `submit`, for who does not wait: `told` gets what it gives, or raises."""
+
+        def sink(_: Request, result: Result) -> None:
+            settled = plain(result)
+            if isinstance(settled, TelcodError):
+                self.ops.count_refused(settled)
+            told(settled)
+
+        self.ops.count(request)
+        if not self.engine.post(request, sink):
+            refused = self.engine.refusal()
+            self.ops.count_refused(refused)
+            told(refused)
 
     def health(self) -> list[str]:
         """Why the daemon is not alive; nothing when it is."""

@@ -74,6 +74,18 @@ from telcod.vault import Vault
 Result = Answer | SecretNeeded | TelcodError
 Sink = Callable[[Request, Result], None]
 
+
+def plain(result: Result) -> Answer | TelcodError:
+    """The result of a request that holds no password.
+
+    Raises:
+        TypeError: It holds one, which must be hashed first.
+    """
+    if isinstance(result, SecretNeeded):
+        raise TypeError("a request with a password needs its hash")
+    return result
+
+
 PART_ROUTE: Final = "sms.part"
 PRUNE_ROUTE: Final = "clock.prune"
 INHERIT_ROUTE: Final = "daemon.inherit"
@@ -797,17 +809,17 @@ class Engine:
                 done.set_result(result)
 
         if not self.post(request, sink):
-            raise (
-                Unavailable("telcod is stopping")
-                if self._stopping or self.failed
-                else Overloaded("too many requests are waiting")
-            )
-        result = await done
-        if isinstance(result, TelcodError):
-            raise result
-        if isinstance(result, SecretNeeded):
-            raise TypeError("a request with a password needs its hash")
-        return result
+            raise self.refusal()
+        settled = plain(await done)
+        if isinstance(settled, TelcodError):
+            raise settled
+        return settled
+
+    def refusal(self) -> TelcodError:
+        """Why `post` has just taken nothing."""
+        if self._stopping or self.failed:
+            return Unavailable("telcod is stopping")
+        return Overloaded("too many requests are waiting")
 
     def settle(self, done: Settled) -> None:
         """Note what became of an outgoing text.

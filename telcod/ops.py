@@ -218,12 +218,21 @@ class Ops:
         self, request: Request, submit: Callable[[Request], Awaitable[Answer]]
     ) -> Answer:
         """Hand a request on, and count it."""
-        self._whole.metrics.requests[request.channel].inc()
+        self.count(request)
         try:
             return await submit(request)
-        except Overloaded:
-            self._whole.metrics.overloads.inc()
+        except Overloaded as error:
+            self.count_refused(error)
             raise
+
+    def count(self, request: Request) -> None:
+        """Count a request that is handed on."""
+        self._whole.metrics.requests[request.channel].inc()
+
+    def count_refused(self, error: TelcodError) -> None:
+        """Count one that was not taken, if it was because too many wait."""
+        if isinstance(error, Overloaded):
+            self._whole.metrics.overloads.inc()
 
     async def run(self) -> None:
         """Keep the gauges, once a second; cancel to stop."""

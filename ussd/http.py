@@ -15,7 +15,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import JSONBody, PathParameter
 from litestar.status_codes import HTTP_200_OK, HTTP_204_NO_CONTENT, HTTP_409_CONFLICT
 
-from telcod.errors import Refusal, Unavailable
+from telcod.errors import Refusal, TelcodError, Unavailable
 from telcod.msisdn import NumberError
 from telcod.types import Answer, Request
 from telcod.web.auth import SCOPES, Caller
@@ -123,7 +123,12 @@ async def show(backend: Backend, asked: Request, scope: Any, *, wait_s: float) -
         Refused: The session is unknown, or the step is not its next one.
         Unavailable: The books have not answered in time; the same step may be sent again.
     """
-    screen = shown(checked(await tell(backend, asked, scope, wait_s=wait_s)))
+    return screen_of(asked, await _result(backend, asked, wait_s), scope)
+
+
+def screen_of(asked: Request, result: Answer | TelcodError, scope: Any) -> Shown:
+    """As `show`, of what the books answered, or why they did not."""
+    screen = shown(checked(_told(asked, result, scope)))
     note(scope, action=screen.action)
     return screen
 
@@ -134,13 +139,25 @@ async def tell(backend: Backend, asked: Request, scope: Any, *, wait_s: float) -
     Raises:
         Unavailable: They have not in time.
     """
+    return _told(asked, await _result(backend, asked, wait_s), scope)
+
+
+def _told(asked: Request, result: Answer | TelcodError, scope: Any) -> Answer:
     note(scope, session=asked.args[0])
+    if isinstance(result, TelcodError):
+        raise result
+    return result
+
+
+async def _result(backend: Backend, asked: Request, wait_s: float) -> Answer | TelcodError:
     try:
         async with asyncio.timeout(wait_s):
             return await backend.submit(asked)
-    except TimeoutError as error:
+    except TimeoutError:
         what_to_do = "Send the same again in a moment."
-        raise Unavailable("the books did not answer in time", what_to_do=what_to_do) from error
+        return Unavailable("the books did not answer in time", what_to_do=what_to_do)
+    except TelcodError as error:
+        return error
 
 
 def checked(answer: Answer) -> Answer:

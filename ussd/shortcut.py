@@ -6,14 +6,12 @@ What is wrong with a step is said by the routes of `http.py`.
 from typing import Final
 
 import msgspec
-from litestar import Litestar
 
-from telcod.types import Request
-from telcod.web import shortcut
-from telcod.web.gate import Scope as HttpScope
+from telcod.errors import TelcodError
+from telcod.types import Answer, Request
 from telcod.web.ports import Backend
-from telcod.web.shortcut import Fast
-from ussd.http import GATEWAYS, asked_of, show
+from telcod.web.shortcut import Fast, HttpScope
+from ussd.http import GATEWAYS, asked_of, screen_of
 from ussd.steps import Shown, Step
 
 _SESSIONS: Final = "/ussd/v1/sessions/"
@@ -31,15 +29,8 @@ def found(path: str) -> Fast | None:
     def understood(backend: Backend, platform: str, body: bytes, _: HttpScope) -> Request:
         return asked_of(backend, session_id, _read(body), platform=platform)
 
-    return Fast(GATEWAYS, understood, _carried_out)
+    return Fast(GATEWAYS, understood, _answered)
 
 
-class Shortcut(shortcut.Shortcut):
-    """The shortcut of steps alone."""
-
-    def __init__(self, app: Litestar) -> None:
-        super().__init__(app, found)
-
-
-async def _carried_out(backend: Backend, said: Request, scope: HttpScope, wait_s: float) -> Shown:
-    return await show(backend, said, scope, wait_s=wait_s)
+def _answered(_: Backend, asked: Request, result: Answer | TelcodError, scope: HttpScope) -> Shown:
+    return screen_of(asked, result, scope)

@@ -4,7 +4,7 @@ Pure ASGI around the application, so that calls that lead to no route are seen a
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -12,6 +12,9 @@ from telcod.errors import Refusal
 from telcod.web.limits import AllowList, WebLimits
 from telcod.web.ports import Backend
 from telcod.web.problems import MEDIA_TYPE, encoded
+
+if TYPE_CHECKING:
+    from telcod.web.shortcut import Shortcut
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -33,16 +36,27 @@ def note(scope: Any, **said: object) -> None:
 
 
 class Gate:
-    """Wraps the application of one door."""
+    """Wraps the application of one door.
+
+    `shortcut` is for the protocol, which asks it before it asks this (`protocol.py`).
+    """
 
     def __init__(
-        self, app: Asgi, backend: Backend, limits: WebLimits, *, body_bytes_max: int, control: bool
+        self,
+        app: Asgi,
+        backend: Backend,
+        limits: WebLimits,
+        *,
+        body_bytes_max: int,
+        control: bool,
+        shortcut: "Shortcut | None" = None,
     ) -> None:
         self._app: Final = app
         self._clock: Final = backend.clock
         self._metrics: Final = backend.metrics
         self._allowed: Final = AllowList(() if control else limits.allow_from)
-        self._body_bytes_max: Final = body_bytes_max
+        self.body_bytes_max: Final = body_bytes_max
+        self.shortcut: Final = shortcut
         self._control: Final = control
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,24 +80,35 @@ class Gate:
             else:
                 await _refuse(*refused, note)
         finally:
-            took_s = self._clock.monotonic_s() - started_s
-            self._metrics.answered(status, took_s)
-            if scope["path"] not in _QUIET:
-                self._say(scope, status, took_s)
+            self.answered(scope, status, started_s)
+
+    def now_s(self) -> float:
+        """Monotonic seconds, for `answered`."""
+        return self._clock.monotonic_s()
+
+    def answered(self, scope: Scope, status: int, began_s: float) -> None:
+        """A request has been answered: measure it, and write its line."""
+        took_s = self._clock.monotonic_s() - began_s
+        self._metrics.answered(status, took_s)
+        if scope["path"] not in _QUIET:
+            self._say(scope, status, took_s)
+
+    def admits(self, client: tuple[str, int] | None) -> bool:
+        """Whether this address may call at all."""
+        return self._control or self._allowed.admits(client[0] if client else "")
 
     def _refusal(self, scope: Scope) -> tuple[Refusal, str] | None:
         for name, value in scope["headers"]:
             if name == b"content-length" and self._too_large(value):
-                return Refusal.TOO_LARGE, f"the body is larger than {self._body_bytes_max} bytes"
-        client = scope.get("client")
-        if not self._control and not self._allowed.admits(client[0] if client else ""):
+                return Refusal.TOO_LARGE, f"the body is larger than {self.body_bytes_max} bytes"
+        if not self.admits(scope.get("client")):
             return Refusal.NOT_PERMITTED, "this address may not call"
         return None
 
     def _too_large(self, value: bytes) -> bool:
         if not value.isdigit():
             return False  # the application says what is wrong with it
-        return len(value) > _DIGITS_MAX or int(value) > self._body_bytes_max
+        return len(value) > _DIGITS_MAX or int(value) > self.body_bytes_max
 
     def _say(self, scope: Scope, status: int, took_s: float) -> None:
         caller = scope.get("auth")

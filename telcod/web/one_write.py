@@ -33,6 +33,14 @@ class OneWrite:
         if self._bytes > GATHERED_BYTES_MAX:
             self._flush()
 
+    def write_now(self, data: bytes) -> None:
+        """As `write`, for what is whole: it leaves at once, behind what waits."""
+        if self._gathered:
+            self._gathered.append(data)
+            self._flush()
+        elif not self._transport.is_closing():
+            self._transport.write(data)
+
     def close(self) -> None:
         """As the transport's: what was written before leaves."""
         self._flush()

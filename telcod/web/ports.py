@@ -3,13 +3,14 @@
 `telcod.app` implements `Backend`; tests have a fake one held to the same protocol.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from telcod.clock import Clock
+from telcod.errors import TelcodError
 from telcod.metrics import Metrics
 from telcod.msisdn import Msisdn, NumberError
 from telcod.prompts import Prompts
@@ -191,6 +192,16 @@ class Backend(Protocol):
             Overloaded: Too many wait, or the disk is full; nothing happened.
             Unavailable: The daemon is stopping, or its writer is gone; nothing happened.
             KeyReused: The key was used for another request; nothing happened.
+        """
+        ...
+
+    def post(self, request: Request, told: Callable[[Answer | TelcodError], None]) -> None:
+        """As `submit`, for who does not wait.
+
+        Args:
+            request: What to carry out.
+            told: Gets the answer, or what `submit` would raise; called once, perhaps before this
+                returns.
         """
         ...
 

@@ -15,19 +15,18 @@ import structlog
 import uvicorn
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from telcod.errors import NotStarted, Overloaded
+from telcod.errors import NotStarted
 from telcod.web.admin_routes import IMPORT_BYTES_MAX
 from telcod.web.app import make_app
 from telcod.web.auth import TokenBook
-from telcod.web.gate import Asgi, Gate, Receive, Scope, Send
+from telcod.web.gate import Gate
 from telcod.web.limits import AllowList, WebLimits
-from telcod.web.one_write import OneWrite
-from telcod.web.patience import Part, Patience, Waits
+from telcod.web.patience import Waits
 from telcod.web.ports import Backend
-from telcod.web.problems import MEDIA_TYPE, rendered
-from telcod.web.sockets import BACKLOG, control_socket_path, peer_user, tcp_socket, unix_socket
+from telcod.web.protocol import ControlProtocol, Protocol
+from telcod.web.shortcut import Shortcut
+from telcod.web.sockets import BACKLOG, control_socket_path, tcp_socket, unix_socket
 
 if TYPE_CHECKING:
     import socket
@@ -35,13 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["WebLimits", "WebServer", "control_socket_path"]
 
 LOOK_S: Final = 1.0  # how often is looked for connections that dawdle
-# Beyond `connections_max` who asks is told 503; beyond these more he is cut without a word.
-CONNECTIONS_BEYOND: Final = 200
 STOP_WAIT_S: Final = (
     4  # what is being answered may finish; the whole daemon stops within 10 s (CLI-1)
 )
-# One read of the loop may bring 256 KiB, of which all but the end may be an earlier body.
-HEAD_BYTES_MAX: Final = 320 * 1024
 
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -57,8 +52,8 @@ class WebServer:
         control_socket: The path of the control socket; None is none.
         limits: How much callers may ask.
         dialects: See `make_app`.
-        shortcut: Wraps the application of the TCP port, to serve a few busy routes without the
-            framework.
+        shortcut: Makes of the application what serves a few busy routes of the TCP port without
+            it.
         look_s: How often is looked for connections that dawdle; `on_looked` is called after each.
     """
 
@@ -71,7 +66,7 @@ class WebServer:
         control_socket: Path | None,
         limits: WebLimits | None = None,
         dialects: Sequence[HTTPRouteHandler] = (),
-        shortcut: Callable[[Litestar], Asgi] | None = None,
+        shortcut: Callable[[Litestar], Shortcut] | None = None,
         look_s: float = LOOK_S,
     ) -> None:
         self._backend: Final = backend
@@ -140,7 +135,7 @@ class WebServer:
             await asyncio.sleep(self._look_s)
             now_s = self._backend.clock.monotonic_s()
             for connection in list(server.server_state.connections):
-                if isinstance(connection, _Protocol):
+                if isinstance(connection, Protocol):
                     connection.look(waits, now_s=now_s)
             self.on_looked()
 
@@ -150,12 +145,19 @@ class WebServer:
             self._backend, control=control, limits=limits, tokens=tokens, dialects=self._dialects
         )
         body_bytes_max = IMPORT_BYTES_MAX if control else limits.body_bytes_max
-        inner = app if control or self._shortcut is None else self._shortcut(app)
-        gate = Gate(inner, self._backend, limits, body_bytes_max=body_bytes_max, control=control)
+        shortcut = None if control or self._shortcut is None else self._shortcut(app)
+        gate = Gate(
+            app,
+            self._backend,
+            limits,
+            body_bytes_max=body_bytes_max,
+            control=control,
+            shortcut=shortcut,
+        )
         return _Server(
             uvicorn.Config(
                 gate,
-                http=_ControlProtocol if control else _Protocol,
+                http=ControlProtocol if control else Protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -177,82 +179,3 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
-
-
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, with an end to how long a head may be, and to dawdling."""
-
-    _head_bytes = 0
-    _in_head = True
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._patience = Patience()
-        super().connection_made(OneWrite(transport))  # type: ignore[arg-type]
-        # uvicorn's own limit would refuse everybody once there are too many connections, also those
-        # that were there before, and not say when to come again (HTTP-1).
-        most, self.limit_concurrency = self.limit_concurrency, None
-        if most is not None and len(self.connections) > most + CONNECTIONS_BEYOND:
-            transport.abort()
-        elif most is not None and len(self.connections) > most:
-            self.app = _crowded
-
-    def look(self, waits: Waits, *, now_s: float) -> None:
-        """Cut the connection if it has dawdled for too long."""
-        unread_bytes = self.transport.get_write_buffer_size()
-        why = self._patience.over(waits, unread_bytes=unread_bytes, now_s=now_s)
-        if why:
-            # Not `close`, which would wait until the peer has read what it does not read.
-            self.transport.abort()
-            _log.info("http.cut", reason=why, peer=self.client[0] if self.client else "")
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if not self._in_head:
-            return
-        self._head_bytes += len(data)
-        if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-            self.send_400_response("The head of the request is too long.")
-
-    def on_message_begin(self) -> None:
-        self._head_bytes, self._in_head = 0, True
-        self._patience.moved(Part.HEAD)
-        super().on_message_begin()
-
-    def on_headers_complete(self) -> None:
-        self._in_head = False
-        self._patience.moved(Part.BODY)
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        self._head_bytes, self._in_head = 0, True
-        # Who was answered before his body had ended has his answer already.
-        self._patience.moved(Part.IDLE if self.cycle.response_complete else Part.ANSWER)
-        super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        if self._patience.part is Part.ANSWER:
-            self._patience.moved(Part.IDLE)
-        super().on_response_complete()
-
-
-async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # ASGI's.
-    """Answer who came when there were too many connections, and let him go."""
-    error = Overloaded("there are too many connections")
-    refused = rendered(error, path=scope["path"], method=scope["method"])
-    headers = {
-        "content-type": MEDIA_TYPE,
-        "content-length": str(len(refused.body)),
-        "connection": "close",
-        **{name.lower(): value for name, value in refused.headers.items()},
-    }
-    fields = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": refused.status, "headers": fields})
-    await send({"type": "http.response.body", "body": refused.body})
-
-
-class _ControlProtocol(_Protocol):
-    """Tells the application which user of this machine is on the other end."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.client = (peer_user(transport.get_extra_info("socket")), 0)

@@ -10,7 +10,7 @@ import pytest
 
 from ivr import calls
 from ivr.http import ROUTES, form_fields
-from ivr.shortcut import Shortcut
+from ivr.shortcut import found
 from telcod.errors import Overloaded, StoreFull, Unavailable
 from telcod.simulator.ivr import SimulatedIvr
 from telcod.web.app import make_app
@@ -18,6 +18,8 @@ from telcod.web.limits import WebLimits
 from telcod.web.scopes import Scope
 from telcod.web.staff_requests import Refused
 from tests.ivr.operator import BINH, TO_BINH, Operator, price
+from tests.web.by_shortcut import ByShortcut
+from tests.web.fake_backend import post_by
 
 pytestmark = pytest.mark.anyio
 
@@ -112,6 +114,9 @@ class Slow:
             await self.door.wait()
         return await self.daemon.submit(request)
 
+    def post(self, request, told):
+        post_by(self.submit, request, told)
+
     async def catch_up(self):
         """What came too late is carried out all the same."""
         self.door.set()
@@ -125,7 +130,7 @@ async def slow(request, operator):
     slow = Slow(operator.daemon)
     limits = WebLimits(answer_wait_s=0.5)
     framework = make_app(slow, control=False, limits=limits, dialects=ROUTES)
-    app: Any = Shortcut(framework) if request.param else framework
+    app: Any = ByShortcut(framework, found) if request.param else framework
     token = await operator.token("hurried")
     transport = httpx.ASGITransport(app=app)
     async with SimulatedIvr("http://telcod", token, transport=transport) as slow.ivr:

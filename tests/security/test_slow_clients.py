@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from telcod.web.limits import WebLimits
+from telcod.web.protocol import CONNECTIONS_BEYOND
 from telcod.web.scopes import Scope
-from telcod.web.server import CONNECTIONS_BEYOND, WebServer
+from telcod.web.server import WebServer
 from tests.web.fake_backend import FakeBackend
 
 WAIT_S = 20

@@ -1,5 +1,6 @@
 """A daemon without links and loop: the real handlers on a store in memory, behind `Backend`."""
 
+import asyncio
 from pathlib import Path
 
 import handlers
@@ -65,6 +66,23 @@ class FakeOps:
             self.ended += 1
 
 
+def post_by(submit, request, told):
+    """What `Backend.post` does, by what `Backend.submit` does."""
+
+    async def carry_out():
+        try:
+            told(await submit(request))
+        except TelcodError as error:
+            told(error)
+
+    task = asyncio.get_running_loop().create_task(carry_out())
+    _POSTED.add(task)
+    task.add_done_callback(_POSTED.discard)
+
+
+_POSTED: set[asyncio.Task[None]] = set()
+
+
 class FakeBackend:
     """`raises` makes the next calls fail, as an engine does; `broken` and `missing` are told."""
 
@@ -94,6 +112,9 @@ class FakeBackend:
         if isinstance(result, TelcodError):
             raise result
         return result
+
+    def post(self, request, told):
+        post_by(self.submit, request, told)
 
     def health(self):
         return self.broken

@@ -12,8 +12,9 @@ import pytest
 
 from telcod.errors import NotStarted
 from telcod.web.limits import WebLimits
+from telcod.web.protocol import HEAD_BYTES_MAX
 from telcod.web.scopes import Scope
-from telcod.web.server import HEAD_BYTES_MAX, WebServer
+from telcod.web.server import WebServer
 from tests.web.fake_backend import FakeBackend
 
 WAIT_S = 10

@@ -1,0 +1,363 @@
+"""Busy routes over real sockets: whatever comes is answered as the framework's routes would."""
+
+import asyncio
+import contextlib
+import json
+import re
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from telcod.errors import Overloaded
+from telcod.simulator.watch import Watch
+from telcod.web.app import make_app
+from telcod.web.limits import WebLimits
+from telcod.web.protocol import FAST_BYTES_MAX
+from telcod.web.scopes import Scope
+from telcod.web.server import WebServer
+from telcod.web.shortcut import UNDER_WAY_MAX, Shortcut
+from tests.ussd.scripted import Scripted, screen
+from ussd.http import ROUTES
+from ussd.shortcut import found
+
+WAIT_S = 20
+STEP = json.dumps({"msisdn": "+84903000001", "service_code": "*1566#", "input": "", "step": 0})
+
+pytestmark = [pytest.mark.anyio, pytest.mark.rule("USSD-1", "HTTP-1")]
+
+
+class Books(Scripted):
+    """Scripted books that can be held; `posted` is how often the short way was gone."""
+
+    def __init__(self):
+        super().__init__()
+        self.posted = 0
+        self.held = []
+        self.holds = False
+        self.came = asyncio.Event()
+
+    def post(self, request, told):
+        self.posted += 1
+        self.came.set()
+        if self.holds:
+            self.held.append(lambda: told(self.says))
+        else:
+            told(self.says)
+
+
+class Caller:
+    """One connection."""
+
+    def __init__(self, reader, writer):
+        self.reader, self.writer = reader, writer
+
+    async def read(self):
+        """Status, head and body of the next answer."""
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = re.search(r"content-length: (\d+)", head)
+        body = await self.reader.readexactly(int(length[1]) if length else 0)
+        return int(head.split()[1]), head, body
+
+    async def ask(self, octets):
+        self.writer.write(octets)
+        return await self.read()
+
+
+@contextlib.asynccontextmanager
+async def serving(backend, *, short=True, **limits):
+    web = WebServer(
+        backend,
+        host="127.0.0.1",
+        port=0,
+        control_socket=None,
+        limits=WebLimits(**limits),
+        dialects=ROUTES,
+        shortcut=(lambda app: Shortcut(app, found)) if short else None,
+    )
+    web.bind()
+    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
+        group.create_task(web.run())
+        try:
+            yield web
+        finally:
+            web.stop()
+
+
+@contextlib.asynccontextmanager
+async def calling(web):
+    reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
+    try:
+        yield Caller(reader, writer)
+    finally:
+        writer.close()
+
+
+def post(backend, body=STEP, *, path="/ussd/v1/sessions/abc", kind="application/json", more=()):
+    """A request's octets."""
+    token = backend.token(Scope.USSD, "gw")["Authorization"]
+    body = body if isinstance(body, bytes) else body.encode()
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: telcod",
+        f"Authorization: {token}",
+        f"Content-Type: {kind}",
+        f"Content-Length: {len(body)}",
+        *more,
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+async def warmed(caller, request):
+    """Which tokens are in use is read by the framework's way, once a second."""
+    assert (await caller.ask(request))[0] == 200
+
+
+async def test_busy_routes_go_the_short_way(monkeypatch):
+    backend = Books()
+    request = post(backend)
+    async with serving(backend) as web, calling(web) as caller:
+        await warmed(caller, request)
+        measured = []
+        monkeypatch.setattr(backend.metrics, "answered", lambda status, _: measured.append(status))
+        with capture_logs() as lines:
+            status, head, body = await caller.ask(request)
+    assert (status, json.loads(body)) == (200, dict(screen().data))
+    assert "content-type: application/json" in head
+    assert "date: " in head
+    assert backend.posted == 1
+    [line] = [line for line in lines if line["event"] == "http.answered"]
+    assert (line["status"], line["caller"], line["path"]) == (
+        200,
+        "token:gw",
+        "/ussd/v1/sessions/abc",
+    )
+    assert (line["session"], line["action"]) == ("gw:abc", "continue")
+    assert measured == [200]
+
+
+async def test_what_is_pipelined_is_answered_in_its_order():
+    backend = Books()
+    one, other = post(backend), post(backend, path="/ussd/v1/sessions/def")
+    plain = b"GET /healthz HTTP/1.1\r\nHost: telcod\r\n\r\n"
+    async with serving(backend) as web, calling(web) as caller:
+        await warmed(caller, one)
+        backend.holds = True
+        backend.came.clear()
+        caller.writer.write(one + plain + other + plain)
+        await backend.came.wait()
+        assert len(backend.held) == 1
+        backend.held.pop()()
+        backend.holds = False
+        bodies = [await caller.read() for _ in range(4)]
+        assert [status for status, _, _ in bodies] == [200] * 4
+        assert [b"action" in body for _, _, body in bodies] == [True, False, True, False]
+
+
+async def test_a_body_may_come_in_pieces():
+    backend = Books()
+    request = post(backend)
+    async with serving(backend) as web, calling(web) as caller:
+        await warmed(caller, request)
+        for octet in request[:-1]:
+            caller.writer.write(bytes((octet,)))
+            await caller.writer.drain()
+        status, _, _ = await caller.ask(request[-1:])
+    assert status == 200
+    assert backend.posted == 1
+
+
+UNUSUAL: dict[str, Any] = {
+    "another media type": {"kind": "application/json; charset=utf-8"},
+    "no media type of ours": {"kind": "text/plain"},
+    "no JSON": {"body": "{"},
+    "a wrong field": {"body": '{"msisdn":1}'},
+    "an escaped path": {"path": "/ussd/v1/sessions/a%20b"},
+    "a query": {"path": "/ussd/v1/sessions/abc?x=1"},
+    "no such path": {"path": "/ussd/v1/sessions/a/b"},
+    "a body to be asked for": {"more": ("Expect: 100-continue",)},
+    "a last request": {"more": ("Connection: close",)},
+    "an upgrade": {"more": ("Connection: upgrade", "Upgrade: h2c")},
+    "a large body": {"body": json.dumps({"msisdn": "1" * FAST_BYTES_MAX})},
+    "too large a body": {"body": json.dumps({"msisdn": "1" * 70_000})},
+    "wrong UTF-8": {"body": b'{"msisdn":"\xff"}'},
+    "two tokens": {"more": ("Authorization: Bearer nobody",)},
+}
+
+
+@pytest.mark.parametrize("what", UNUSUAL)
+async def test_what_is_unusual_is_answered_as_without_the_short_way(what):
+    answers = []
+    for short in (True, False):
+        backend = Books()
+        async with serving(backend, short=short) as web, calling(web) as caller:
+            await warmed(caller, post(backend))
+            asked = len(backend.asked)
+            status, head, body = await caller.ask(post(backend, **UNUSUAL[what]))
+            if status == 100:
+                status, head, body = await caller.read()
+            answers.append((status, re.sub("date: .*", "", head), body, len(backend.asked) - asked))
+            if "connection: close" not in head:
+                await warmed(caller, post(backend))  # It can be asked again.
+    assert answers[0] == answers[1]
+
+
+async def test_chunks_and_the_old_protocol_are_answered_too():
+    backend = Books()
+    chunked = post(backend).replace(
+        b"Content-Length: %d" % len(STEP), b"Transfer-Encoding: chunked"
+    )
+    head, _, body = chunked.partition(b"\r\n\r\n")
+    assert b"chunked" in head
+    chunked = head + b"\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    old = post(backend).replace(b"HTTP/1.1", b"HTTP/1.0")
+    async with serving(backend) as web, calling(web) as caller:
+        await warmed(caller, post(backend))
+        assert (await caller.ask(chunked))[0] == 200
+        status, head_text, _ = await caller.ask(old)
+        assert (status, "connection: close" in head_text) == (200, True)
+        assert await caller.reader.read() == b""
+    assert backend.posted == 0
+
+
+async def test_who_goes_away_meanwhile_harms_nobody():
+    backend = Books()
+    async with serving(backend) as web:
+        async with calling(web) as caller:
+            await warmed(caller, post(backend))
+            backend.holds = True
+            backend.came.clear()
+            caller.writer.write(post(backend))
+            await backend.came.wait()
+            caller.writer.transport.abort()
+        async with calling(web) as caller:
+            assert (await caller.ask(b"GET /healthz HTTP/1.1\r\nHost: telcod\r\n\r\n"))[0] == 200
+            backend.held.pop()()
+            backend.holds = False
+            await warmed(caller, post(backend))
+
+
+async def test_what_is_under_way_at_a_stop_is_answered_and_is_the_last():
+    backend = Books()
+    async with serving(backend) as web, calling(web) as caller:
+        await warmed(caller, post(backend))
+        backend.holds = True
+        backend.came.clear()
+        caller.writer.write(post(backend))
+        await backend.came.wait()
+        [connection] = web._servers[0][0].server_state.connections
+        connection.shutdown()  # As uvicorn does, which looks ten times a second whether to stop.
+        backend.held.pop()()
+        status, head, _ = await caller.read()
+        assert (status, "connection: close" in head) == (200, True)
+        assert await caller.reader.read() == b""
+
+
+async def test_books_that_are_late_or_full_are_to_be_asked_again():
+    backend = Books()
+    async with serving(backend, answer_wait_s=0.05) as web, calling(web) as caller:
+        await warmed(caller, post(backend))
+        backend.holds = True
+        status, head, body = await caller.ask(post(backend))
+        assert (status, "retry-after: " in head) == (503, True)
+        assert json.loads(body)["detail"] == "the books did not answer in time"
+        backend.held.pop()()  # Who waited has his answer.
+        backend.holds = False
+        backend.says = Overloaded("too many requests are waiting")
+        assert (await caller.ask(post(backend)))[0] == 503
+        backend.says = screen()
+        await warmed(caller, post(backend))
+
+
+async def test_who_may_not_call_is_told_so():
+    backend = Books()
+    nobody = re.sub(rb"Bearer \S+", b"Bearer nobody", post(backend))
+    async with serving(backend) as web, calling(web) as caller:
+        await warmed(caller, post(backend))
+        assert (await caller.ask(nobody))[0] == 401
+    async with serving(backend, allow_from=("10.0.0.0/8",)) as web, calling(web) as caller:
+        assert (await caller.ask(post(backend)))[0] == 403
+
+
+# --------------------------------------------------------------------------------------- fairness
+
+
+class Many:
+    """A shortcut that many ask at once; `answers` are by who asked."""
+
+    def __init__(self, backend, wait_s=60.0):
+        limits = WebLimits(answer_wait_s=wait_s)
+        app = make_app(backend, control=False, limits=limits, dialects=ROUTES)
+        self.backend = backend
+        self.shortcut = Shortcut(app, found)
+        self.tokens = app.state.tokens
+        self.answers = []
+        self.watch = Watch()
+
+    def ask(self, token, name, session):
+        path = f"/ussd/v1/sessions/{session}"
+        scope = {"path": path, "method": "POST"}
+        fast = self.shortcut.find(path)
+        assert fast is not None
+
+        def answered(status, *_):
+            self.answers.append((name, session, status))
+            self.watch.changed()
+
+        return self.shortcut.carry_out(fast, token.encode(), STEP.encode(), scope, answered)
+
+
+@pytest.mark.rule("HTTP-4")
+async def test_who_floods_waits_for_himself():
+    backend = Books()
+    backend.holds = True
+    many = Many(backend)
+    loud, quiet = (backend.token(Scope.USSD, name)["Authorization"] for name in ("loud", "quiet"))
+    await many.tokens.find("")
+    for session in range(3 * UNDER_WAY_MAX):
+        assert many.ask(loud, "loud", session)
+    assert len(backend.held) == UNDER_WAY_MAX
+    assert many.ask(quiet, "quiet", 0)
+    assert len(backend.held) == UNDER_WAY_MAX + 1
+    while backend.held:
+        backend.held.pop(0)()
+    assert len([name for name, _, _ in many.answers if name == "quiet"]) == 1
+    at = [name for name, _, _ in many.answers].index("quiet")
+    assert at == UNDER_WAY_MAX, "only what the books had already went before"
+    sessions = [session for name, session, _ in many.answers if name == "loud"]
+    assert sessions == list(range(3 * UNDER_WAY_MAX)), "in their order, each once"
+
+
+@pytest.mark.rule("HTTP-4")
+async def test_books_that_refuse_at_once_refuse_all_that_wait():
+    backend = Books()
+    backend.holds = True
+    many = Many(backend)
+    token = backend.token(Scope.USSD, "loud")["Authorization"]
+    await many.tokens.find("")
+    count = UNDER_WAY_MAX + 2_000  # More than functions can be nested.
+    for session in range(count):
+        assert many.ask(token, "loud", session)
+    backend.holds = False
+    backend.says = Overloaded("too many requests are waiting")
+    for held in backend.held:
+        held()
+    assert [status for _, _, status in many.answers] == [503] * count
+
+
+@pytest.mark.rule("HTTP-4")
+async def test_who_waited_too_long_for_his_turn_is_refused_and_nothing_is_done():
+    backend = Books()
+    backend.holds = True
+    many = Many(backend, wait_s=0.05)
+    token = backend.token(Scope.USSD, "loud")["Authorization"]
+    await many.tokens.find("")
+    count = UNDER_WAY_MAX + 5
+    for session in range(count):
+        assert many.ask(token, "loud", session)
+    await many.watch.until(lambda: len(many.answers) == count, what="all answers")
+    assert {status for _, _, status in many.answers} == {503}
+    for held in backend.held:
+        held()
+    assert backend.posted == UNDER_WAY_MAX
+    assert len(many.answers) == count
