@@ -11,6 +11,8 @@ from typing import Final, Protocol
 
 JUMP_BACK_MS_MAX: Final = 2_000
 JUMP_FORWARD_MS_MAX: Final = 60_000
+DRIFT_MS: Final = 20
+"""By how much the clocks may have parted before that is noted."""
 
 
 class Clock(Protocol):
@@ -104,12 +106,12 @@ class ClockGuard:
         """
         offset_ms = _offset_ms(wall_ms, monotonic_s)
         moved_ms = offset_ms - self._offset_ms
+        jumped = not -JUMP_BACK_MS_MAX <= moved_ms <= JUMP_FORWARD_MS_MAX
+        if jumped:
+            self._jumped = True  # Before the offset, by which `BelievedClock` reads without a lock.
+            self._jump_ms += moved_ms
         self._offset_ms = offset_ms
-        if -JUMP_BACK_MS_MAX <= moved_ms <= JUMP_FORWARD_MS_MAX:
-            return False
-        self._jumped = True
-        self._jump_ms += moved_ms
-        return True
+        return jumped
 
     def doubts(self, clock: Clock) -> bool:
         """Look at both clocks now; whether what happens by the calendar must wait.
@@ -138,14 +140,19 @@ class BelievedClock(ClockGuard):
     def __init__(self, clock: Clock) -> None:
         wall_ms, monotonic_s = clock.wall_ms(), clock.monotonic_s()
         super().__init__(wall_ms=wall_ms, monotonic_s=monotonic_s)
-        self._clock: Final = clock
         self._believed_ms = _offset_ms(wall_ms, monotonic_s)
         self._lock: Final = threading.Lock()
+        self._wall_ms: Final = clock.wall_ms
+        self._monotonic_s: Final = clock.monotonic_s
 
     def wall_ms(self) -> int:
         """See `Clock.wall_ms`; while the clock is doubted, what it would say had nobody set it."""
+        wall_ms = self._wall_ms()
+        moved_ms = wall_ms - int(self._monotonic_s() * 1_000) - self._offset_ms
+        if -DRIFT_MS <= moved_ms <= DRIFT_MS and not self._jumped:
+            return wall_ms  # Read several times for each text: nothing to note, so no lock.
         with self._lock:
-            wall_ms, monotonic_s = self._clock.wall_ms(), self._clock.monotonic_s()
+            wall_ms, monotonic_s = self._wall_ms(), self._monotonic_s()
             self.observe(wall_ms=wall_ms, monotonic_s=monotonic_s)
             if self.jumped:
                 return self._believed_ms + round(monotonic_s * 1_000)
@@ -154,7 +161,7 @@ class BelievedClock(ClockGuard):
 
     def monotonic_s(self) -> float:
         """See `Clock.monotonic_s`."""
-        return self._clock.monotonic_s()
+        return self._monotonic_s()
 
     def doubts(self, clock: Clock) -> bool:
         """See `ClockGuard.doubts`; `clock` is this one."""
