@@ -38,6 +38,7 @@ class OpenHttp:
         port: Telcod's.
         pieces: Makes the next piece.
         patient: Whether what is refused is asked again.
+        address: Where its connections come from, of this machine's.
     """
 
     def __init__(
@@ -47,11 +48,13 @@ class OpenHttp:
         pieces: Callable[[], list[Step]],
         *,
         patient: bool,
+        address: str = "127.0.0.1",
     ) -> None:
         self._group: Final = group
         self._port: Final = port
         self._pieces: Final = pieces
         self._patient: Final = patient
+        self._from: Final = (address, 0)
         self._idle: Final[list[_Line]] = []
         self._loop: Final = asyncio.get_running_loop()
         self.traffic: Traffic
@@ -151,7 +154,7 @@ class OpenHttp:
     async def _connect(self, piece: _Piece) -> None:
         made = partial(_Line, self, piece)
         try:
-            await self._loop.create_connection(made, "127.0.0.1", self._port)
+            await self._loop.create_connection(made, "127.0.0.1", self._port, local_addr=self._from)
         except OSError:
             self._refused(piece, "not connected", 1)
 

@@ -34,6 +34,9 @@ USUAL: Final = "usual"
 FLOOD: Final = "flood"
 NEIGHBOURS: Final = "neighbours"
 OTHERS: Final = "others"
+HERE: Final = "127.0.0.1"
+ELSEWHERE: Final = "127.0.0.2"
+"""Where the others' connections over HTTP come from."""
 
 
 class Orders(msgspec.Struct, frozen=True):
@@ -217,7 +220,13 @@ def _over_http(pieces: Callable[[str, str, int, int], Callable[[], list[Step]]])
             ):
                 begin = place * orders.subscribers // 3
                 source = pieces(token, name, orders.subscribers, begin)
-                wire = OpenHttp(group, orders.port, source, patient=name == OTHERS)
+                wire = OpenHttp(
+                    group,
+                    orders.port,
+                    source,
+                    patient=name == OTHERS,
+                    address=ELSEWHERE if name == OTHERS else HERE,
+                )
                 made.append((Traffic(name, per_s=per_s), wire))
             yield _Stage(
                 made,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from telcod.errors import Refusal
-from telcod.web.limits import AllowList, WebLimits
+from telcod.web.limits import AllowList, Crowd, WebLimits
 from telcod.web.ports import Backend
 from telcod.web.problems import MEDIA_TYPE, encoded
 
@@ -38,7 +38,7 @@ def note(scope: Any, **said: object) -> None:
 class Gate:
     """Wraps the application of one door.
 
-    `shortcut` is for the protocol, which asks it before it asks this (`protocol.py`).
+    `shortcut` and `crowd` are for the protocol, which asks them first (`protocol.py`).
     """
 
     def __init__(
@@ -57,6 +57,9 @@ class Gate:
         self._allowed: Final = AllowList(() if control else limits.allow_from)
         self.body_bytes_max: Final = body_bytes_max
         self.shortcut: Final = shortcut
+        most = limits.connections_max
+        per_address_max = most if control else limits.connections_per_address_max
+        self.crowd: Final = Crowd(most=most, per_address_max=per_address_max)
         self._control: Final = control
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,7 +4,7 @@ A token bucket per caller: `burst` calls at once, `rate_per_s` over time.  The t
 bounded: names of tokens are few, and the longest idle one goes first.
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final
@@ -21,6 +21,8 @@ class WebLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `allow_from` the networks (`10.0.0.0/8`) that may call at all, none named is everybody;
     `answer_wait_s` how long a voice platform waits for the books, because A waits on the line and
     platforms themselves wait 3 to 15 s (IVR-3).
+    There may be `connections_max` connections, and `connections_per_address_max` from one address,
+    so that nobody keeps all others out.
     A connection is cut when a head, a body, the next request or the reading of our answer takes
     longer than `head_wait_s`, `body_wait_s`, `idle_wait_s`, `read_wait_s` (`patience.py`).
     """
@@ -30,11 +32,37 @@ class WebLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow_from: tuple[str, ...] = ()
     body_bytes_max: int = 64 * 1024
     connections_max: int = 1_000
+    connections_per_address_max: int = 500
     answer_wait_s: float = 2.5
     head_wait_s: float = 10.0
     body_wait_s: float = 30.0
     idle_wait_s: float = 30.0
     read_wait_s: float = 30.0
+
+
+class Crowd:
+    """Who holds how many connections."""
+
+    def __init__(self, *, most: int, per_address_max: int) -> None:
+        self.most: Final = most
+        self._per_address_max: Final = per_address_max
+        self._held: Final[Counter[str]] = Counter()
+        self._all = 0
+
+    def takes(self, address: str) -> bool:
+        """Whether there is room for one more from this address; if there is, it has it."""
+        if self._all >= self.most or self._held[address] >= self._per_address_max:
+            return False
+        self._held[address] += 1
+        self._all += 1
+        return True
+
+    def leaves(self, address: str) -> None:
+        """One that was taken is over."""
+        self._all -= 1
+        self._held[address] -= 1
+        if not self._held[address]:
+            del self._held[address]
 
 
 class Buckets:

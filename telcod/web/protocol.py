@@ -7,6 +7,7 @@ is pipelined behind it waits as it would behind any other.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-    from telcod.web.gate import Gate, Receive, Scope, Send
+    from telcod.web.gate import Gate, Scope
     from telcod.web.shortcut import Fast, Shortcut
 
-# Beyond `connections_max` who asks is told 503; beyond these more he is cut without a word.
 CONNECTIONS_BEYOND: Final = 200
+"""Who comes when there are too many is told 503; when there are so many more, he is cut without a
+word."""
 # One read of the loop may bring 256 KiB, of which all but the end may be an earlier body.
 HEAD_BYTES_MAX: Final = 320 * 1024
 FAST_BYTES_MAX: Final = 16 * 1024
@@ -71,6 +73,16 @@ class _FastCycle:
         self.response_complete = False
 
 
+class _Over:
+    """A request that has its answer already, as uvicorn's protocol sees it."""
+
+    response_complete: Final = True
+    message_event: Final = _IGNORED
+
+
+_OVER: Final = _Over()
+
+
 class Protocol(HttpToolsProtocol):
     """One connection to the TCP port.
 
@@ -80,6 +92,8 @@ class Protocol(HttpToolsProtocol):
     _head_bytes = 0
     _in_head = True
     _shortcut: Shortcut | None = None
+    _address: str | None = None
+    _one_too_many = False
     _gate: Gate
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -88,14 +102,23 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(cast("asyncio.Transport", self._write))
         # uvicorn's own limit would refuse everybody once there are too many connections, also those
         # that were there before, and not say when to come again (HTTP-1).
-        most, self.limit_concurrency = self.limit_concurrency, None
         self._gate = cast("Gate", self.app)
-        if most is not None and len(self.connections) > most + CONNECTIONS_BEYOND:
+        crowd = self._gate.crowd
+        address = self.client[0] if self.client else ""
+        if crowd.takes(address):
+            self._address = address
+            if self._gate.admits(self.client):
+                self._shortcut = self._gate.shortcut
+        elif len(self.connections) > crowd.most + CONNECTIONS_BEYOND:
             transport.abort()
-        elif most is not None and len(self.connections) > most:
-            self.app = _crowded
-        elif self._gate.admits(self.client):
-            self._shortcut = self._gate.shortcut
+        else:
+            self._one_too_many = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._address is not None:
+            self._gate.crowd.leaves(self._address)
+            self._address = None
+        super().connection_lost(exc)
 
     def look(self, waits: Waits, *, now_s: float) -> None:
         """Cut the connection if it has dawdled for too long."""
@@ -122,6 +145,9 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._patience.moved(Part.BODY)
+        if self._one_too_many:
+            self._refuse()
+            return
         fast = self._busy_route() if self._shortcut is not None else None
         if fast is None:
             super().on_headers_complete()
@@ -141,6 +167,21 @@ class Protocol(HttpToolsProtocol):
         if self._patience.part is Part.ANSWER:
             self._patience.moved(Part.IDLE)
         super().on_response_complete()
+
+    def _refuse(self) -> None:
+        """Tell who came when there were too many connections when to come again, and let him go.
+
+        As cheaply as can be: who floods comes again at once.
+        """
+        self.cycle = cast("Any", _OVER)
+        scope = cast("Scope", self.scope)
+        scope["method"], scope["path"] = (
+            self.parser.get_method().decode(),
+            self.url.decode("latin-1"),
+        )
+        self._gate.answered(scope, HTTPStatus.SERVICE_UNAVAILABLE, self._gate.now_s())
+        self._write.write_now(_CROWDED)
+        self.transport.close()
 
     def _busy_route(self) -> _FastCycle | None:
         """The request whose head has just come, if it is an ordinary one to a busy route."""
@@ -221,19 +262,20 @@ class Protocol(HttpToolsProtocol):
         self._patience.moved(Part.IDLE)
 
 
-async def _crowded(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001  # ASGI's.
-    """Answer who came when there were too many connections, and let him go."""
-    error = Overloaded("there are too many connections")
-    refused = rendered(error, path=scope["path"], method=scope["method"])
-    headers = {
+def _crowded() -> bytes:
+    """What is answered to who came when there were too many connections."""
+    refused = rendered(Overloaded("there are too many connections"), path="", method="")
+    fields = {
         "content-type": MEDIA_TYPE,
         "content-length": str(len(refused.body)),
         "connection": "close",
         **{name.lower(): value for name, value in refused.headers.items()},
     }
-    fields = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": refused.status, "headers": fields})
-    await send({"type": "http.response.body", "body": refused.body})
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return STATUS_LINE[refused.status] + head.encode() + b"\r\n" + refused.body
+
+
+_CROWDED: Final = _crowded()
 
 
 class ControlProtocol(Protocol):

@@ -166,7 +166,6 @@ class WebServer:
                 server_header=False,
                 proxy_headers=False,
                 backlog=BACKLOG,
-                limit_concurrency=limits.connections_max,
                 timeout_keep_alive=int(max(1, limits.idle_wait_s)),
                 timeout_graceful_shutdown=STOP_WAIT_S,
             )
