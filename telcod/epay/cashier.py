@@ -8,6 +8,7 @@ gateway twice does nothing twice.
 import asyncio
 import contextlib
 from base64 import b32encode
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Final, NamedTuple, Protocol
@@ -37,6 +38,8 @@ GATEWAY_AT_ONCE: Final = 16
 OPENING_MAX: Final = 48
 """Payments whose page is being asked for; with those above, what the gateway's port carries at
 once.  Who comes beyond them would wait behind all of them, so he is told to try again."""
+OPENING_OF_ONE_MAX: Final = 32
+"""Those of one portal among them, so that one that floods leaves room for the others."""
 JOBS_MAX: Final = 10_000
 """Questions that wait for the gateway in memory; more payments are hardly ever in doubt at once."""
 STILL_DUE_MS: Final = 5 * SECOND_MS
@@ -146,7 +149,7 @@ class Cashier:
         self._told: Final = asyncio.Event()
         self._slots: Final = asyncio.Semaphore(GATEWAY_AT_ONCE)
         self._jobs: Final[set[str]] = set()
-        self._opening = 0
+        self._opening: Final[Counter[str]] = Counter()  # By portal: its token, or the site.
         self._aside: Final[dict[str, int]] = {}  # by id: until when, wall milliseconds
 
     # -- by the clock
@@ -291,13 +294,14 @@ class Cashier:
             Overloaded: Too many wait for the gateway already; nothing was done.
             TelcodError: Nothing was done; or it is taken on and the same may be sent again.
         """
-        if self._opening >= OPENING_MAX:
+        of_one = self._opening[new.platform]
+        if self._opening.total() >= OPENING_MAX or of_one >= OPENING_OF_ONE_MAX:
             raise Overloaded("too many payments wait for the card gateway")
-        self._opening += 1
+        self._opening[new.platform] += 1
         try:
             return await self._open(new)
         finally:
-            self._opening -= 1
+            self._opening[new.platform] -= 1
 
     async def _open(self, new: NewPayment) -> PaymentView:
         payment_id = payment_id_of(new.platform, new.key)

@@ -3,7 +3,7 @@
 Pure ASGI around the application, so that calls that lead to no route are seen as well.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -12,8 +12,10 @@ from telcod.errors import Refusal
 from telcod.web.limits import AllowList, Crowd, WebLimits
 from telcod.web.ports import Backend
 from telcod.web.problems import MEDIA_TYPE, encoded
+from telcod.web.turns import Turns
 
 if TYPE_CHECKING:
+    from telcod.web.auth import TokenBook
     from telcod.web.shortcut import Shortcut
 
 Scope = MutableMapping[str, Any]
@@ -28,6 +30,8 @@ _log = structlog.stdlib.get_logger(__name__)
 _QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _DIGITS_MAX: Final = 18
 _SAID: Final = "telcod.said"
+AT_ONCE_MAX: Final = 64
+"""How many requests of one caller the application has at once; more of them wait."""
 
 
 def note(scope: Any, **said: object) -> None:
@@ -38,7 +42,7 @@ def note(scope: Any, **said: object) -> None:
 class Gate:
     """Wraps the application of one door.
 
-    `shortcut` and `crowd` are for the protocol, which asks them first (`protocol.py`).
+    `shortcut`, `crowd` and `turns` are for the protocol, which asks them first (`protocol.py`).
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Gate:
         *,
         body_bytes_max: int,
         control: bool,
+        tokens: "TokenBook",
         shortcut: "Shortcut | None" = None,
     ) -> None:
         self._app: Final = app
@@ -59,6 +64,8 @@ class Gate:
         self.shortcut: Final = shortcut
         most = limits.connections_max
         per_address_max = most if control else limits.connections_per_address_max
+        self._tokens: Final = tokens
+        self.turns: Final[Turns[Callable[[], None]]] = Turns(_call, most=AT_ONCE_MAX)
         self.crowd: Final = Crowd(most=most, per_address_max=per_address_max)
         self._control: Final = control
 
@@ -96,6 +103,21 @@ class Gate:
         if scope["path"] not in _QUIET:
             self._say(scope, status, took_s)
 
+    def caller(self, headers: Iterable[tuple[bytes, bytes]], address: str) -> str:
+        """Whose turn it is: the name of a token that is known, else the address.
+
+        Nobody is believed by this; the application looks again.
+        """
+        for name, value in headers:
+            if name == b"authorization":
+                scheme, _, token = value.decode("latin-1").partition(" ")
+                known = (
+                    self._tokens.find_known(token.strip()) if scheme.lower() == "bearer" else None
+                )
+                if known is not None:
+                    return f"token:{known.name}"
+        return f"address:{address}"
+
     def admits(self, client: tuple[str, int] | None) -> bool:
         """Whether this address may call at all."""
         return self._control or self._allowed.admits(client[0] if client else "")
@@ -124,6 +146,10 @@ class Gate:
             caller=caller.actor if caller else "",
             **scope.get(_SAID, {}),
         )
+
+
+def _call(begin: Callable[[], None]) -> None:
+    begin()
 
 
 async def _refuse(refusal: Refusal, detail: str, send: Send) -> None:

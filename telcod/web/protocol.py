@@ -7,6 +7,7 @@ is pipelined behind it waits as it would behind any other.
 
 from __future__ import annotations
 
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -22,6 +23,7 @@ from telcod.web.sockets import peer_user
 if TYPE_CHECKING:
     import asyncio
 
+    from uvicorn._types import ASGI3Application
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
     from telcod.web.gate import Gate, Scope
@@ -167,6 +169,25 @@ class Protocol(HttpToolsProtocol):
         if self._patience.part is Part.ANSWER:
             self._patience.moved(Part.IDLE)
         super().on_response_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """uvicorn's, when it is this caller's turn."""
+        caller = self._gate.caller(cycle.scope["headers"], self._address or "")
+        self._gate.turns.take(caller, partial(self._begin, caller, cycle, app))
+
+    def _begin(self, caller: str, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        turns = self._gate.turns
+        if cycle.disconnected:
+            turns.over(caller)  # Who asked has gone, and nothing was done.
+            return
+
+        async def served(scope: Any, receive: Any, send: Any) -> None:
+            try:
+                await app(scope, receive, send)
+            finally:
+                turns.over(caller)
+
+        super()._start_asgi_task(cycle, served)
 
     def _refuse(self) -> None:
         """Tell who came when there were too many connections when to come again, and let him go.

@@ -152,6 +152,7 @@ class WebServer:
             limits,
             body_bytes_max=body_bytes_max,
             control=control,
+            tokens=tokens,
             shortcut=shortcut,
         )
         return _Server(

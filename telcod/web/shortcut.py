@@ -10,7 +10,6 @@ Nothing here reads or writes a socket: `protocol.py` does.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -22,16 +21,14 @@ from telcod.types import Answer, Request
 from telcod.web.ports import Backend
 from telcod.web.problems import MEDIA_TYPE, rendered
 from telcod.web.scopes import Scope
+from telcod.web.turns import Turns
 
 if TYPE_CHECKING:
     from telcod.web.auth import Gatekeeper
 
 JSON: Final = "application/json"
 UNDER_WAY_MAX: Final = 128
-"""How many requests of one token the engine has at once.
-
-More of them wait here, so that who floods waits for himself: those of others go before them.
-"""
+"""How many requests of one token the engine has at once; more of them wait here."""
 
 HttpScope = MutableMapping[str, Any]
 Result = Answer | TelcodError
@@ -59,15 +56,22 @@ Finder = Callable[[str], Fast | None]
 class _Errand:
     """One request on its way through the books.  Whichever comes first answers: they, or time."""
 
-    __slots__ = ("_answered", "_backend", "_fast", "_scope", "request", "timer")
+    __slots__ = ("_answered", "_backend", "_fast", "_scope", "caller", "request", "timer")
 
     def __init__(
-        self, fast: Fast, backend: Backend, request: Request, scope: HttpScope, answered: Answered
+        self,
+        fast: Fast,
+        backend: Backend,
+        caller: str,
+        request: Request,
+        scope: HttpScope,
+        answered: Answered,
     ) -> None:
         self._fast: Final = fast
         self._backend: Final = backend
         self._scope: Final = scope
         self._answered: Answered | None = answered
+        self.caller: Final = caller
         self.request: Final = request
         self.timer: asyncio.TimerHandle | None = None
 
@@ -93,47 +97,6 @@ class _Errand:
         answered(200, msgspec.json.encode(said), JSON, {})
 
 
-class _Share:
-    """What one token has under way, and what of it waits for its turn, the oldest first."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend: Final = backend
-        self._under_way = 0
-        self._waiting: Final[deque[_Errand]] = deque()
-        self._goes_on = False
-
-    def take(self, errand: _Errand) -> None:
-        """Have it carried out, at once or in its turn."""
-        self._waiting.append(errand)
-        self._go_on()
-
-    def late(self, errand: _Errand) -> None:
-        """Its time is up; what the books do later stands."""
-        what_to_do = "Send the same again in a moment."
-        errand.told(Unavailable("the books did not answer in time", what_to_do=what_to_do))
-        while self._waiting and not self._waiting[0].waits:
-            self._waiting.popleft()  # All wait equally long, so who is late was the first.
-
-    def _go_on(self) -> None:
-        if self._goes_on:
-            return  # The books refused at once, within the loop below.
-        self._goes_on = True
-        while self._waiting and self._under_way < UNDER_WAY_MAX:
-            self._start(self._waiting.popleft())
-        self._goes_on = False
-
-    def _start(self, errand: _Errand) -> None:
-        self._under_way += 1
-
-        def told(result: Result) -> None:
-            self._under_way -= 1
-            errand.told(result)
-            if self._waiting:
-                self._go_on()
-
-        self._backend.post(errand.request, told)
-
-
 class Shortcut:
     """The busy routes of the doors.
 
@@ -147,7 +110,7 @@ class Shortcut:
         self._backend: Final[Backend] = app.state.backend
         self._keeper: Final[Gatekeeper] = app.state.keeper
         self._wait_s: Final[float] = app.state.limits.answer_wait_s
-        self._shares: Final[dict[str, _Share]] = {}  # By the names of tokens, which are few.
+        self._turns: Final = Turns(self._post, most=UNDER_WAY_MAX)
 
     def find(self, path: str) -> Fast | None:
         """The busy route that a path of a POST leads to, if it leads to one."""
@@ -181,11 +144,26 @@ class Shortcut:
         except Exception:  # noqa: BLE001  (whatever is wrong with it, the framework's routes say so)
             return False
         scope["auth"] = caller
-        share = self._shares.get(caller.name)
-        if share is None:
-            share = self._shares[caller.name] = _Share(self._backend)
-        errand = _Errand(fast, self._backend, request, scope, answered)
+        errand = _Errand(fast, self._backend, caller.name, request, scope, answered)
         loop = asyncio.get_running_loop()
-        errand.timer = loop.call_later(self._wait_s, share.late, errand)
-        share.take(errand)
+        errand.timer = loop.call_later(self._wait_s, self._late, errand)
+        self._turns.take(caller.name, errand)
         return True
+
+    def _post(self, errand: _Errand) -> None:
+        def told(result: Result) -> None:
+            errand.told(result)
+            self._turns.over(errand.caller)
+
+        self._backend.post(errand.request, told)
+
+    def _late(self, errand: _Errand) -> None:
+        """Its time is up; what the books do later stands."""
+        what_to_do = "Send the same again in a moment."
+        errand.told(Unavailable("the books did not answer in time", what_to_do=what_to_do))
+        # All wait equally long, so who is late was the first; what waits here was not begun.
+        self._turns.leave_out(errand.caller, _waits)
+
+
+def _waits(errand: _Errand) -> bool:
+    return errand.waits

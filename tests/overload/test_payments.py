@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from telcod.bulk import SubscriberLine
-from telcod.epay.cashier import OPENING_MAX, NewPayment
+from telcod.epay.cashier import OPENING_MAX, OPENING_OF_ONE_MAX, NewPayment
 from telcod.errors import Overloaded
 from telcod.rows import PAYMENT, Kind, PaymentState, State
 from telcod.simulator.watch import WAIT_S
@@ -37,10 +37,10 @@ class SlowGateway(FakeGateway):
         return created
 
 
-def payment(number):
+def payment(number, portal="portal"):
     # Five a day are taken of a number (PAY-3), so each has another one.
     return NewPayment(
-        "portal", f"k{number}", MINH + 1 + number, 50_000, "topup", "domestic", RETURN_URL
+        portal, f"k{number}", MINH + 1 + number, 50_000, "topup", "domestic", RETURN_URL
     )
 
 
@@ -51,7 +51,8 @@ async def test_who_would_wait_behind_too_many_payments_is_told_to_try_again():
         world.backend.add(*(SubscriberLine(n, Kind.PREPAID, State.ACTIVE) for n in payers))
         gateway = SlowGateway(OPENING_MAX)
         cashier = world.new_cashier(gateway)
-        *waiting, last = [payment(number) for number in numbers]
+        half = OPENING_MAX // 2
+        *waiting, last = [payment(number, f"portal {number // half}") for number in numbers]
         opening = [group.create_task(cashier.open(new)) for new in waiting]
         await gateway.all_ask.wait()
         with pytest.raises(Overloaded):
@@ -61,3 +62,22 @@ async def test_who_would_wait_behind_too_many_payments_is_told_to_try_again():
         for task in opening:
             assert (await task).state == PaymentState.REDIRECTED
         assert (await cashier.open(last)).state == PaymentState.REDIRECTED
+
+
+async def test_one_portal_leaves_room_for_the_others():
+    async with PayWorld() as world, asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
+        payers = [payment(number).msisdn for number in range(OPENING_OF_ONE_MAX + 2)]
+        world.backend.add(*(SubscriberLine(n, Kind.PREPAID, State.ACTIVE) for n in payers))
+        gateway = SlowGateway(OPENING_OF_ONE_MAX)
+        cashier = world.new_cashier(gateway)
+        opening = [
+            group.create_task(cashier.open(payment(number))) for number in range(OPENING_OF_ONE_MAX)
+        ]
+        await gateway.all_ask.wait()
+        with pytest.raises(Overloaded):
+            await cashier.open(payment(OPENING_OF_ONE_MAX))
+        gateway.may_answer.set()
+        other = await cashier.open(payment(OPENING_OF_ONE_MAX + 1, "another portal"))
+        assert other.state == PaymentState.REDIRECTED
+        for task in opening:
+            assert (await task).state == PaymentState.REDIRECTED

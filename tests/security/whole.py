@@ -38,7 +38,7 @@ async def whole(folder, *links, **sections):
 def routes(telcod):
     """`METHOD /path` to the handler, of all that the TCP port serves."""
     gate = telcod.daemon.web._servers[0][0].config.app
-    app = gate._app._app
+    app = gate._app
     found = {}
     for route in app.routes:
         handlers = getattr(route, "route_handlers", [getattr(route, "route_handler", None)])

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from telcod.errors import Overloaded
 from telcod.simulator.watch import Watch
 from telcod.web.app import make_app
+from telcod.web.gate import AT_ONCE_MAX
 from telcod.web.limits import WebLimits
 from telcod.web.protocol import FAST_BYTES_MAX
 from telcod.web.scopes import Scope
@@ -36,6 +37,15 @@ class Books(Scripted):
         self.held = []
         self.holds = False
         self.came = asyncio.Event()
+        self.door = asyncio.Event()
+        self.door.set()
+        self.watch = Watch()
+
+    async def submit(self, request):
+        said = await super().submit(request)
+        self.watch.changed()
+        await self.door.wait()
+        return said
 
     def post(self, request, told):
         self.posted += 1
@@ -280,6 +290,67 @@ async def test_who_may_not_call_is_told_so():
 
 
 # --------------------------------------------------------------------------------------- fairness
+
+
+@pytest.mark.rule("HTTP-4")
+async def test_the_framework_has_so_many_of_one_caller_at_once_and_others_go_before_the_rest():
+    backend = Books()
+    async with contextlib.AsyncExitStack() as stack:
+        web = await stack.enter_async_context(serving(backend, short=False))
+        quiet = await stack.enter_async_context(calling(web))
+        loud = post(backend)
+        other = loud.replace(
+            b"telcod_gw", backend.token(Scope.USSD, "other")["Authorization"][7:].encode()
+        )
+        assert other != loud
+        await warmed(quiet, other)
+        backend.door.clear()
+        callers = [await stack.enter_async_context(calling(web)) for _ in range(AT_ONCE_MAX + 5)]
+        before = len(backend.asked)
+        for caller in callers:
+            caller.writer.write(loud)
+        await backend.watch.until(lambda: len(backend.asked) - before == AT_ONCE_MAX, what="work")
+        gone = callers.pop()
+        gone.writer.transport.abort()
+        quiet.writer.write(other)
+        await backend.watch.until(
+            lambda: len(backend.asked) - before == AT_ONCE_MAX + 1, what="other"
+        )
+        assert backend.asked[-1].actor == "other"
+        backend.door.set()
+        assert (await quiet.read())[0] == 200
+        assert {(await caller.read())[0] for caller in callers} == {200}
+        asked = [request.actor for request in backend.asked[before:]]
+        assert asked.count("gw") == len(callers), "nothing was done for who had gone"
+
+
+@pytest.mark.rule("HTTP-4")
+async def test_one_address_leaves_room_for_others():
+    backend = Books()
+    plain = b"GET /healthz HTTP/1.1\r\nHost: telcod\r\n\r\n"
+    async with contextlib.AsyncExitStack() as stack:
+        web = await stack.enter_async_context(
+            serving(backend, connections_max=10, connections_per_address_max=2)
+        )
+        held = [await stack.enter_async_context(calling(web)) for _ in range(2)]
+        assert [(await caller.ask(plain))[0] for caller in held] == [200, 200]
+        third = await stack.enter_async_context(calling(web))
+        status, head, body = await third.ask(post(backend))
+        assert (status, json.loads(body)["code"]) == (503, "overloaded")
+        assert "retry-after: 1" in head
+        assert "connection: close" in head
+        assert await third.reader.read() == b""
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", web.port, local_addr=("127.0.0.2", 0)
+        )
+        assert (await Caller(reader, writer).ask(plain))[0] == 200
+        writer.close()
+        held[0].writer.close()
+        status = 503  # The server may not have noticed yet: who is refused comes again.
+        while status == 503:
+            again = await stack.enter_async_context(calling(web))
+            status, _, _ = await again.ask(plain)
+        assert status == 200
 
 
 class Many:
