@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 import uvloop
-from litestar import Litestar
 
 import ivr.http
 import ivr.shortcut
@@ -82,11 +81,6 @@ several times, and all of the daemon every few seconds, for nothing.
 """
 
 _log = structlog.get_logger("telcod.app")
-
-
-def _shortcut(app: Litestar) -> Shortcut:
-    """The busy routes of all doors, past the framework."""
-    return Shortcut(app, ivr.shortcut.found, ussd.shortcut.found)
 
 
 def run_daemon(settings: Settings) -> None:
@@ -219,7 +213,9 @@ class Daemon:
                     *self.doors.http_routes(),
                     *pages.http_routes(),
                 ),
-                shortcut=_shortcut,
+                shortcut=lambda app: Shortcut(
+                    app, ivr.shortcut.found, ussd.shortcut.found, pages.shortcut
+                ),
             )
             self.web.bind()
             self.agi = await self._bind_agi()

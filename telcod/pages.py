@@ -22,6 +22,7 @@ from telcod.storage.readers import BooksReader
 from telcod.vault import Vault
 from telcod.web.limits import AllowList
 from telcod.web.ports import Backend
+from telcod.web.shortcut import Full
 
 
 class Pages:
@@ -77,6 +78,10 @@ class Pages:
             *self._selfcare.http_routes(),
             *self._console.http_routes(),
         )
+
+    def shortcut(self, path: str) -> Full | None:
+        """What can be refused without the framework."""
+        return self._epay.shortcut(path)
 
     async def run(self) -> None:
         """What they do by themselves, until cancelled."""

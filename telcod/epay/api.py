@@ -52,9 +52,11 @@ class LookUp(Protocol):
         ...
 
 
+PORTALS: Final = (Scope.PORTAL, Scope.ADMIN)
+PAYMENTS: Final = "/epay/v1/payments"
 _COMMON: Final[dict[str, Any]] = {
     "tags": ["epay"],
-    "opt": {SCOPES: (Scope.PORTAL, Scope.ADMIN)},
+    "opt": {SCOPES: PORTALS},
     "responses": PROBLEMS,
 }
 _MALFORMED: Final[Mapping[str, tuple[str, str]]] = {
@@ -172,7 +174,7 @@ Key = Annotated[
 def routes(cashier: Cashier, look_up: LookUp) -> tuple[HTTPRouteHandler, ...]:
     """The routes, behind a token of scope `portal`."""
 
-    @post("/epay/v1/payments", summary="Pay by card", **_COMMON)
+    @post(PAYMENTS, summary="Pay by card", **_COMMON)
     async def open_payment(
         request: CallerRequest, key: Key, data: JSONBody[PaymentBody]
     ) -> Response[PaymentOpened]:

@@ -38,8 +38,8 @@ GATEWAY_AT_ONCE: Final = 16
 OPENING_MAX: Final = 48
 """Payments whose page is being asked for; with those above, what the gateway's port carries at
 once.  Who comes beyond them would wait behind all of them, so he is told to try again."""
-OPENING_OF_ONE_MAX: Final = 32
-"""Those of one portal among them, so that one that floods leaves room for the others."""
+OPENING_OF_ONE_MAX: Final = 24
+"""Those of one portal among them: one that floods leaves room for the others."""
 JOBS_MAX: Final = 10_000
 """Questions that wait for the gateway in memory; more payments are hardly ever in doubt at once."""
 STILL_DUE_MS: Final = 5 * SECOND_MS
@@ -294,14 +294,21 @@ class Cashier:
             Overloaded: Too many wait for the gateway already; nothing was done.
             TelcodError: Nothing was done; or it is taken on and the same may be sent again.
         """
-        of_one = self._opening[new.platform]
-        if self._opening.total() >= OPENING_MAX or of_one >= OPENING_OF_ONE_MAX:
-            raise Overloaded("too many payments wait for the card gateway")
+        full = self.full(new.platform)
+        if full is not None:
+            raise full
         self._opening[new.platform] += 1
         try:
             return await self._open(new)
         finally:
             self._opening[new.platform] -= 1
+
+    def full(self, platform: str) -> Overloaded | None:
+        """Why `open` would take nothing more of this portal now, if it would not."""
+        of_one = self._opening[platform]
+        if self._opening.total() < OPENING_MAX and of_one < OPENING_OF_ONE_MAX:
+            return None
+        return Overloaded("too many payments wait for the card gateway")
 
     async def _open(self, new: NewPayment) -> PaymentView:
         payment_id = payment_id_of(new.platform, new.key)

@@ -23,6 +23,7 @@ from telcod.rows import PAYMENT_PASSWORD, OutboxMail, PaymentPassword
 from telcod.settings import EpaySettings
 from telcod.vault import Vault
 from telcod.web.ports import Backend
+from telcod.web.shortcut import Full
 
 
 class Reader(Protocol):
@@ -74,6 +75,7 @@ class Epay:
         self._gateway: HostedGateway | None = None
         self._look_ups: LookUps | None = None
         self.cashier: Cashier | None = None
+        self._full: Full | None = None
         self.mailer: Final = (
             None if mail is None else Mailer(mail, self._books, backend.submit, clock, guard)
         )
@@ -86,6 +88,7 @@ class Epay:
             answer_s=settings.answer_s,
         )
         self.cashier = Cashier(self._gateway, backend.submit, self._books, clock, guard)
+        self._full = Full(api.PORTALS, self.cashier.full)
         self._look_ups = LookUps(self._books.read_hash, memory_kib=memory_kib)
         look_up = self._look_ups.look_up
         keys = [secret_bytes(secret.reveal()) for secret in settings.webhook_secrets]
@@ -104,6 +107,10 @@ class Epay:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+
+    def shortcut(self, path: str) -> Full | None:
+        """A portal that floods is refused before its request is read."""
+        return self._full if path == api.PAYMENTS else None
 
     def http_routes(self) -> Sequence[HTTPRouteHandler]:
         """PAYAPI, the gateway's notifications, the pages."""

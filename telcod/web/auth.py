@@ -124,6 +124,14 @@ class Gatekeeper:
         found = self._tokens.find_known(_token(authorization))
         return self._admitted(_caller(found), scopes) if found is not None else None
 
+    def known(self, authorization: str) -> Caller | None:
+        """Whose token it is, if that is known without waiting; the call does not count."""
+        try:
+            found = self._tokens.find_known(_token(authorization))
+        except Refused:
+            return None
+        return _caller(found) if found is not None else None
+
     def _admitted(self, caller: Caller, scopes: Sequence[Scope]) -> Caller:
         if caller.scope not in scopes:
             raise Refused(

@@ -3,6 +3,7 @@
 Pure ASGI around the application, so that calls that lead to no route are seen as well.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,7 @@ from telcod.web.problems import MEDIA_TYPE, encoded
 from telcod.web.turns import Turns
 
 if TYPE_CHECKING:
-    from telcod.web.auth import TokenBook
+    from telcod.web.auth import Gatekeeper
     from telcod.web.shortcut import Shortcut
 
 Scope = MutableMapping[str, Any]
@@ -32,6 +33,8 @@ _DIGITS_MAX: Final = 18
 _SAID: Final = "telcod.said"
 AT_ONCE_MAX: Final = 64
 """How many requests of one caller the application has at once; more of them wait."""
+AT_A_TIME_MAX: Final = 8
+"""How many of them it begins before it looks at others' again."""
 
 
 def note(scope: Any, **said: object) -> None:
@@ -53,7 +56,7 @@ class Gate:
         *,
         body_bytes_max: int,
         control: bool,
-        tokens: "TokenBook",
+        keeper: "Gatekeeper",
         shortcut: "Shortcut | None" = None,
     ) -> None:
         self._app: Final = app
@@ -64,8 +67,10 @@ class Gate:
         self.shortcut: Final = shortcut
         most = limits.connections_max
         per_address_max = most if control else limits.connections_per_address_max
-        self._tokens: Final = tokens
-        self.turns: Final[Turns[Callable[[], None]]] = Turns(_call, most=AT_ONCE_MAX)
+        self._keeper: Final = keeper
+        self.turns: Final[Turns[Callable[[], None]]] = Turns(
+            _call, most=AT_ONCE_MAX, at_a_time=AT_A_TIME_MAX, soon=_soon
+        )
         self.crowd: Final = Crowd(most=most, per_address_max=per_address_max)
         self._control: Final = control
 
@@ -110,12 +115,9 @@ class Gate:
         """
         for name, value in headers:
             if name == b"authorization":
-                scheme, _, token = value.decode("latin-1").partition(" ")
-                known = (
-                    self._tokens.find_known(token.strip()) if scheme.lower() == "bearer" else None
-                )
+                known = self._keeper.known(value.decode("latin-1"))
                 if known is not None:
-                    return f"token:{known.name}"
+                    return known.actor
         return f"address:{address}"
 
     def admits(self, client: tuple[str, int] | None) -> bool:
@@ -150,6 +152,10 @@ class Gate:
 
 def _call(begin: Callable[[], None]) -> None:
     begin()
+
+
+def _soon(what: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(what)
 
 
 async def _refuse(refusal: Refusal, detail: str, send: Send) -> None:

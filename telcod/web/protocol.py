@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
     from telcod.web.gate import Gate, Scope
-    from telcod.web.shortcut import Fast, Shortcut
+    from telcod.web.shortcut import Fast, Full, Shortcut
 
 CONNECTIONS_BEYOND: Final = 200
 """Who comes when there are too many is told 503; when there are so many more, he is cut without a
@@ -64,7 +64,7 @@ class _FastCycle:
         "response_complete",
     )
 
-    def __init__(self, fast: Fast, authorization: bytes) -> None:
+    def __init__(self, fast: Fast | Full, authorization: bytes) -> None:
         self.fast: Final = fast
         self.authorization: Final = authorization
         self.body = bytearray()

@@ -152,7 +152,7 @@ class WebServer:
             limits,
             body_bytes_max=body_bytes_max,
             control=control,
-            tokens=tokens,
+            keeper=app.state.keeper,
             shortcut=shortcut,
         )
         return _Server(

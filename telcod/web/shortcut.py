@@ -49,8 +49,18 @@ class Fast(NamedTuple):
     said: Callable[[Backend, Request, Result, HttpScope], Any]
 
 
-# The busy route that a path of a POST leads to; None for what the framework must look at.
-Finder = Callable[[str], Fast | None]
+class Full(NamedTuple):
+    """A route of the framework's that may have no room for a caller: he is told so without it.
+
+    `refuses` says why `Caller.actor` would be refused now; None if the framework is to look.
+    """
+
+    scopes: Sequence[Scope]
+    refuses: Callable[[str], TelcodError | None]
+
+
+# The busy route that a path of a POST leads to; None for what only the framework knows.
+Finder = Callable[[str], Fast | Full | None]
 
 
 class _Errand:
@@ -112,7 +122,7 @@ class Shortcut:
         self._wait_s: Final[float] = app.state.limits.answer_wait_s
         self._turns: Final = Turns(self._post, most=UNDER_WAY_MAX)
 
-    def find(self, path: str) -> Fast | None:
+    def find(self, path: str) -> Fast | Full | None:
         """The busy route that a path of a POST leads to, if it leads to one."""
         for find in self._finders:
             fast = find(path)
@@ -121,7 +131,12 @@ class Shortcut:
         return None
 
     def carry_out(
-        self, fast: Fast, authorization: bytes, body: bytes, scope: HttpScope, answered: Answered
+        self,
+        fast: Fast | Full,
+        authorization: bytes,
+        body: bytes,
+        scope: HttpScope,
+        answered: Answered,
     ) -> bool:
         """Have one request carried out.
 
@@ -136,6 +151,8 @@ class Shortcut:
         Returns:
             False, and nothing was done, if the framework must look at it.
         """
+        if isinstance(fast, Full):
+            return self._refused(fast, authorization, scope, answered)
         try:
             caller = self._keeper.admit_known(authorization.decode("latin-1"), fast.scopes)
             if caller is None:
@@ -148,6 +165,20 @@ class Shortcut:
         loop = asyncio.get_running_loop()
         errand.timer = loop.call_later(self._wait_s, self._late, errand)
         self._turns.take(caller.name, errand)
+        return True
+
+    def _refused(
+        self, full: Full, authorization: bytes, scope: HttpScope, answered: Answered
+    ) -> bool:
+        caller = self._keeper.known(authorization.decode("latin-1"))
+        if caller is None or caller.scope not in full.scopes:
+            return False
+        error = full.refuses(caller.actor)
+        if error is None:
+            return False
+        scope["auth"] = caller
+        problem = rendered(error, path=scope["path"], method=scope["method"])
+        answered(problem.status, problem.body, MEDIA_TYPE, problem.headers)
         return True
 
     def _post(self, errand: _Errand) -> None:

@@ -17,7 +17,7 @@ from telcod.web.limits import WebLimits
 from telcod.web.protocol import FAST_BYTES_MAX
 from telcod.web.scopes import Scope
 from telcod.web.server import WebServer
-from telcod.web.shortcut import UNDER_WAY_MAX, Shortcut
+from telcod.web.shortcut import UNDER_WAY_MAX, Full, Shortcut
 from tests.ussd.scripted import Scripted, screen
 from ussd.http import ROUTES
 from ussd.shortcut import found
@@ -75,7 +75,7 @@ class Caller:
 
 
 @contextlib.asynccontextmanager
-async def serving(backend, *, short=True, **limits):
+async def serving(backend, *, short=True, finder=found, **limits):
     web = WebServer(
         backend,
         host="127.0.0.1",
@@ -83,7 +83,7 @@ async def serving(backend, *, short=True, **limits):
         control_socket=None,
         limits=WebLimits(**limits),
         dialects=ROUTES,
-        shortcut=(lambda app: Shortcut(app, found)) if short else None,
+        shortcut=(lambda app: Shortcut(app, finder)) if short else None,
     )
     web.bind()
     async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
@@ -290,6 +290,35 @@ async def test_who_may_not_call_is_told_so():
 
 
 # --------------------------------------------------------------------------------------- fairness
+
+
+@pytest.mark.rule("HTTP-4", "PAYAPI-1")
+async def test_who_has_no_room_is_told_so_without_the_framework():
+    backend = Books()
+    full: list[str] = []
+    wrong = backend.token(Scope.STAFF, "gw2")["Authorization"]
+
+    def refuses(actor):
+        return Overloaded("too many wait") if actor in full else None
+
+    def finder(path):
+        return Full((Scope.USSD,), refuses) if path.startswith("/ussd/") else None
+
+    async with serving(backend, finder=finder) as web, calling(web) as caller:
+        for other in (post(backend), post(backend, "{}")):
+            assert (await caller.ask(other))[0] in {200, 400}
+        asked = len(backend.asked)
+        full.append("token:gw")
+        status, head, body = await caller.ask(post(backend))
+        assert (status, json.loads(body)["code"]) == (503, "overloaded")
+        assert "retry-after: 1" in head
+        full.append("token:gw2")
+        not_his = re.sub(rb"Bearer \S+", wrong.encode(), post(backend))
+        assert (await caller.ask(not_his))[0] == 403
+        assert (await caller.ask(re.sub(rb"Bearer", b"Basic", post(backend))))[0] == 401
+        assert len(backend.asked) == asked
+        full.clear()
+        assert (await caller.ask(post(backend)))[0] == 200
 
 
 @pytest.mark.rule("HTTP-4")

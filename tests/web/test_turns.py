@@ -89,3 +89,22 @@ def test_what_waits_no_more_is_forgotten_up_to_what_does():
     turns.leave_out("a", lambda number: number > 3)
     turns.leave_out("nobody", lambda _: False)
     assert list(turns._callers["a"].waiting) == [4, 5]
+
+
+def test_what_others_have_goes_on_between_what_one_begins():
+    began: list[int] = []
+    soon: list[Any] = []
+    turns: Turns[int] = Turns(began.append, most=10, at_a_time=3, soon=soon.append)
+    for number in range(12):
+        turns.take("a", number)
+    turns.take("b", 100)
+    assert began == [0, 1, 2, 100]
+    assert len(soon) == 1
+    for expected in ([3, 4, 5], [6, 7, 8], [9]):
+        before = len(began)
+        soon.pop(0)()
+        assert began[before:] == expected
+    soon.pop(0)()
+    assert not soon, "the loop is not kept busy for nothing"
+    turns.over("a")
+    assert began[-1] == 10
