@@ -175,12 +175,13 @@ class Sender:
     async def refill(self, reader: Reader) -> None:
         """Read what waits in the books while there is room.
 
-        Call at start and whenever `wake_backlog` was called.
+        Call at start and whenever `wake_backlog` was called; once too often does no harm.
 
         Raises:
             TelcodError: The books can't be read now; call again later.
         """
-        while self._in_memory < MEMORY_MAX // 2:
+        # Not behind, nothing but what is announced is left; read as well, it would go twice.
+        while self.behind and self._in_memory < MEMORY_MAX // 2:
             # What is announced from here on may be committed after the books were looked at.
             announced = self._newest
             rows = await reader.pending_sms(after=self._loaded_to, most=BACKLOG_SLICE)

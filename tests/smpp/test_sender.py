@@ -574,6 +574,23 @@ async def test_the_first_text_committed_while_empty_books_are_read_is_sent():
     assert not world.sender.behind
 
 
+@pytest.mark.rule("SMPP-5")
+@pytest.mark.anyio
+async def test_a_look_at_the_books_that_nobody_needs_sends_nothing_twice():
+    world = World()
+    world.sender.behind = False
+
+    class Slow:
+        async def pending_sms(self, *, after, most):
+            world.take("one", "two")  # Committed, and announced before the answer comes.
+            return await world.pending_sms(after=after, most=most)
+
+    await world.sender.refill(Slow())
+    world.take("three")
+    assert texts(world.link)[-1] == "three"
+    assert len(texts(world.link)) == len(set(texts(world.link)))
+
+
 @pytest.mark.anyio
 async def test_what_was_read_before_it_was_announced_is_sent_once():
     world = World()
