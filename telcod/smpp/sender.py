@@ -399,8 +399,8 @@ class Sender:
         if home is not None and (sending.flying or sending.accepted):
             if home.can_submit():
                 return home
-            if sending.flying or home.bound:
-                return None
+            if sending.flying or home.bound or len(links) == 1:
+                return None  # Its only link comes back, and goes on where it was.
         count_of = len(links)
         if count_of == 1:
             return links[0]  # Whether it has room is seen when it takes the text or does not.

@@ -448,6 +448,24 @@ def test_a_half_sent_text_begins_anew_over_another_link_under_the_same_reference
     assert world.states() == {1: OutboxState.ACCEPTED}
 
 
+def test_a_half_sent_text_waits_for_its_only_link_and_goes_on_where_it_was():
+    a = FakeLink("a", room=2)
+    world = World(a)
+    world.take(LONG)
+    world.answer()
+    a.peer_takes_tlvs = False  # As of no peer: none is there.
+    world.down(a)
+    a.room = 10
+    world.later(1)
+    assert parts(a) == [1, 2, 3]
+    a.peer_takes_tlvs = True
+    world.up(a)
+    assert parts(a) == [1, 2, 3, 2, 3]  # Of these nobody knows what became of them.
+    world.answer()
+    world.answer()
+    assert world.states() == {1: OutboxState.ACCEPTED}
+
+
 def test_a_late_yes_to_a_part_counts_while_others_are_on_their_way():
     world = World()
     world.take(LONG)
