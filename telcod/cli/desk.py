@@ -112,7 +112,7 @@ class LocalDesk(LocalBooks):
 
     def _read(self, asked: Callable[[SqliteReader], Awaitable[T]]) -> T:
         async def reading() -> T:
-            async with SqliteReader(self._store.path) as reader:
+            async with SqliteReader(self._store.path, longest_s=None) as reader:
                 return await asked(reader)
 
         return asyncio.run(reading())

@@ -6,6 +6,7 @@ that no reader pins the log.  They never write and never checkpoint.  PostgreSQL
 `postgres_readers.py`; what is asked is the same for all, and written once, in `BooksReader`.
 """
 
+import asyncio
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +39,10 @@ from telcod.storage.queries import (
     PENDING_SMS,
     PENDING_SMS_OF,
 )
+
+READ_S_MAX: Final = 60.0
+"""A report may take long; who has forgotten it is not waited for."""
+BREAK_OFF_S: Final = 0.05
 
 
 class BooksReader(ABC):
@@ -122,11 +127,20 @@ class BooksReader(ABC):
 
 
 class SqliteReader(BooksReader):
-    """One read-only connection."""
+    """One read-only connection.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The database.
+        longest_s: How long a query may take: a read that does not end keeps the log from being
+            emptied (F11), so it is broken off.  None is no limit, for where nobody writes.
+    """
+
+    def __init__(self, path: Path, *, longest_s: float | None = READ_S_MAX) -> None:
         self._path: Final = path
+        self._longest_s: Final = longest_s
         self._db: aiosqlite.Connection | None = None
+        # One after the other, as on the connection, so that nobody else's query is broken off.
+        self._turn: Final = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         self._db = await aiosqlite.connect(f"file:{self._path}?mode=ro", uri=True)
@@ -146,10 +160,29 @@ class SqliteReader(BooksReader):
         """See `BooksReader.rows`."""
         if self._db is None:
             raise Unavailable("the books are not open for reading")
-        try:
-            return list(await self._db.execute_fetchall(sql, values))
-        except aiosqlite.Error as error:
-            raise Unavailable(f"{self._path.name}: {error}") from error
+        async with self._turn:
+            fetching = asyncio.ensure_future(self._db.execute_fetchall(sql, values))
+            try:
+                await asyncio.wait((fetching,), timeout=self._longest_s)
+            finally:
+                in_time = fetching.done()  # Else it is too late, or nobody waits for it any more.
+                if not in_time:
+                    await self._break_off(fetching)
+            if not in_time:
+                raise Unavailable(
+                    f"{self._path.name}: a query took longer than {self._longest_s} s"
+                )
+            try:
+                return list(fetching.result())
+            except aiosqlite.Error as error:
+                raise Unavailable(f"{self._path.name}: {error}") from error
+
+    async def _break_off(self, fetching: "asyncio.Future[Any]") -> None:
+        """End a query; it may not even have begun."""
+        while self._db is not None and not fetching.done():
+            await self._db.interrupt()
+            await asyncio.wait((fetching,), timeout=BREAK_OFF_S)
+        fetching.exception()
 
 
 class MemoryReader:

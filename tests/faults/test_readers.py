@@ -1,6 +1,8 @@
 """Others have the database open: one who reads for ever (F11), and our own tools beside it (F9)."""
 
 import asyncio
+import contextlib
+import sqlite3
 import subprocess
 import sys
 from typing import Any
@@ -8,8 +10,10 @@ from typing import Any
 import pytest
 
 from telcod.check import check_books
+from telcod.errors import Unavailable
 from telcod.simulator.smsc import SimulatedSmsc
 from telcod.simulator.smsc_behaviour import STATUS_OK
+from telcod.storage.readers import SqliteReader
 from telcod.storage.sqlite import SqliteStore
 from tests.e2e.harness import DATABASE, link, write_settings
 from tests.faults.control import Control
@@ -33,6 +37,14 @@ import sqlite3, sys
 db = sqlite3.connect(sys.argv[1], isolation_level=None)
 print(db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone())
 """
+
+
+ENDLESS = (
+    "WITH RECURSIVE n(at) AS (SELECT 1 UNION ALL SELECT at + 1 FROM n) "
+    "SELECT COUNT(*) FROM (SELECT COUNT(*) FROM meta), n"
+)
+"""It reads the books as they are when it begins."""
+BREAK_OFF_S = 0.2
 
 
 class LongReader:
@@ -174,3 +186,29 @@ def test_nobody_but_the_daemon_writes_or_checkpoints_the_database(tmp_path):
     wrote = asyncio.run(scene())
     assert wrote.pop("checkpointer") & books, "the control: who checkpoints is seen"
     assert not any(files & books for files in wrote.values()), wrote
+
+
+@pytest.mark.anyio
+@pytest.mark.rule("CLI-9")
+async def test_a_query_of_ours_that_never_ends_is_broken_off_and_pins_nothing(tmp_path):
+    path = tmp_path / DATABASE
+    with contextlib.closing(SqliteStore.open(path)):
+        async with SqliteReader(path, longest_s=BREAK_OFF_S) as reader:
+            with pytest.raises(Unavailable, match=r"took longer than 0\.2 s"):
+                await reader.rows(ENDLESS, ())
+            assert await reader.rows("SELECT 1", ()) == [(1,)]
+            assert _emptied(path)
+        async with SqliteReader(path) as patient:
+            asked = asyncio.create_task(patient.rows(ENDLESS, ()))
+            after = asyncio.create_task(patient.rows("SELECT 2", ()))
+            await asyncio.sleep(0)
+            asked.cancel()
+            assert await after == [(2,)]
+            assert _emptied(path)
+
+
+def _emptied(path):
+    """Whether the whole log could be brought into the database: nobody reads an older state."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db:
+        busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not busy

@@ -19,7 +19,7 @@ edges = pytest.mark.parametrize(
     "edge",
     [
         pytest.param("sms", marks=pytest.mark.rule("SMPP-2", "SMPP-5")),
-        pytest.param("calls", marks=pytest.mark.rule("HTTP-1", "IVR-3")),
+        pytest.param("calls", marks=[pytest.mark.rule("HTTP-1", "IVR-3"), pytest.mark.thorough]),
         pytest.param("ussd", marks=[pytest.mark.rule("HTTP-1", "USSD-1"), pytest.mark.thorough]),
         pytest.param("mqtt", marks=[pytest.mark.rule("MQTT-1"), pytest.mark.thorough]),
         pytest.param("pay", marks=[pytest.mark.rule("HTTP-1", "PAYAPI-1"), pytest.mark.thorough]),
