@@ -90,7 +90,7 @@ CALLS: Final = (  # 1566 dialled: the one who is called is asked to pay
     Route("call.consent",           calls.consent,              foresees=OF_CALL),
     Route("call.answered",          calls.answered,             foresees=OF_CALL),
     Route("call.progress",          calls.progress,             foresees=OF_CALL),
-    Route("call.ended",             calls.ended,                foresees=OF_CALL),
+    Route("call.ended",             calls.ended,                foresees=OF_CALL, ends=True),
     Route("call.show",              calls.show),
 )
 NETWORK: Final = (  # what the network tells
@@ -101,9 +101,9 @@ PAYMENTS: Final = (  # card payments, from acceptance to the books
     Route("payment.create",         payments.create,            reads=PAYMENT),
     Route("payment.redirected",     payments.redirected,        reads=PAYMENT),
     Route("payment.refused",        payments.refused,           reads=PAYMENT),
-    Route("payment.notified",       payments.notified,          reads=PAYMENT),
-    Route("payment.inquired",       payments.inquired,          reads=PAYMENT),
-    Route("payment.voided",         payments.voided,            reads=PAYMENT),
+    Route("payment.notified",       payments.notified,          reads=PAYMENT, ends=True),
+    Route("payment.inquired",       payments.inquired,          reads=PAYMENT, ends=True),
+    Route("payment.voided",         payments.voided,            reads=PAYMENT, ends=True),
     Route("payment.due",            payments.due,               reads=PAYMENT),
     Route("payment.show",           payments.show,              reads=PAYMENT),
     Route("payment.review",         clearing.review,            reads=PAYMENT),
@@ -115,7 +115,7 @@ PAYMENTS: Final = (  # card payments, from acceptance to the books
 )
 CLOCK: Final = (  # what happens because its moment came
     Route("clock.package",          packages.look_after),
-    Route("clock.call",             calls.supervise),
+    Route("clock.call",             calls.supervise, ends=True),
     Route("push.outcome",           pushes.outcome),
     Route("mail.outcome",           mails.outcome),
     Route("events.published",       events.published),

@@ -35,7 +35,7 @@ from telcod.dispatch import Route
 from telcod.doors import Doors
 from telcod.duties import Duty, Tending
 from telcod.engine import Batcher, BatchStats, Engine, Result, plain
-from telcod.errors import NotStarted, Refusal, TelcodError
+from telcod.errors import NotStarted, Refusal, StoreFull, TelcodError
 from telcod.metrics import Metrics
 from telcod.mqtt.client import Mqtt
 from telcod.msisdn import Msisdn, NumberError
@@ -404,7 +404,12 @@ class Daemon:
         # Evidence and parts of one daemon are read by the others.
         secret = (batcher.vault.name(),) if self.books.shared else ()
         request = Request("daemon.start", args=secret, channel=Channel.CLOCK)
-        answer = batcher.run([request]).results[0]
+        try:
+            answer = batcher.run([request]).results[0]
+        except StoreFull:
+            if not batcher.store.let_go_of_reserve():
+                raise
+            answer = batcher.run([request]).results[0]  # What may be done next, the engine sees.
         if isinstance(answer, Answer) and answer.outcome == "secret.another":
             raise NotStarted(
                 "the books were begun with another secret of the installation",

@@ -67,6 +67,8 @@ class Route(NamedTuple):
     `usage` is the catalogue's key that explains the command.  `lists` and `reads` tell the engine
     what to read beforehand: the lists of the sender, the row whose key is the first argument.
     `foresees` say more, round by round: each sees what the rounds before it read.
+    `ends` means that it ends what holds money, so that on a full disk it is carried out before all
+    others (F5).
     """
 
     name: str
@@ -76,6 +78,7 @@ class Route(NamedTuple):
     lists: bool = False
     reads: Table[Any] | None = None
     foresees: tuple[Foresee, ...] = ()
+    ends: bool = False
 
 
 class Parsed(NamedTuple):

@@ -174,6 +174,15 @@ class Batcher:
         """The time of the last commit; it never goes back, not even over a restart."""
         return self._commit_ms
 
+    def now_s(self) -> float:
+        """Monotonic seconds."""
+        return self._clock.monotonic_s()
+
+    def ends(self, request: Request) -> bool:
+        """Whether it ends what holds money (`Route.ends`)."""
+        route = self._routes.get(request.route)
+        return route is not None and route.ends
+
     def run(
         self,
         requests: Sequence[Request],
@@ -731,6 +740,8 @@ class Engine:
         self.failed: TelcodError | None = None
         self.full = False
         self._store_away = False
+        self._on_reserve = False  # Only what ends something is carried out (F5).
+        self._room_asked_s = 0.0
         self._errands: deque[Callable[[], None]] = deque()
         self.on_outbox: Callable[[Sequence[OutboxSms]], None] = lambda _: None
         self.on_pushes: Callable[[Sequence[OutboxPush]], None] = lambda _: None
@@ -909,28 +920,71 @@ class Engine:
                     continue
             if self._stopping:
                 self._queue.put(None)  # Come round once more: what was noted meanwhile goes too.
-            try:
-                done = self._batcher.run([item.request for item in items], settled, connections)
-            except StoreFull as error:
-                self._store_away = isinstance(error, StoreAway)
-                self._put_back(settled, connections)
-                self._tell(items, [Overloaded(str(error))] * len(items), full=True)
-                if self._stopping and not items:
-                    return  # Only notes are left, and there is no room for them.
-            except (StoreFailed, LedgerCorrupt) as error:
-                failed = error if isinstance(error, TelcodError) else StoreFailed(str(error))
-                self._tell(items, [Unavailable(str(error))] * len(items), failed=failed)
+            if not self._commit(items, settled, connections):
                 return
-            except Exception as error:  # noqa: BLE001  # The edge of the process: nothing goes on.
-                _log.exception("writer.crashed")
-                self._tell(
-                    items,
-                    [Unavailable("the writer failed")] * len(items),
-                    failed=StoreFailed(repr(error)),
-                )
-                return
-            else:
-                self._tell(items, done.results, done)
+
+    def _commit(
+        self,
+        items: list[_Item],
+        settled: list[Settled],
+        connections: list[SmscConnection],
+    ) -> bool:
+        """Carry out one batch; whether the writer goes on."""
+        if self._on_reserve and not self._has_room_again():
+            items = self._refuse_what_can_wait(items)
+            if not items and not settled and not connections:
+                return True
+        try:
+            done = self._batcher.run([item.request for item in items], settled, connections)
+        except StoreFull as error:
+            self._store_away = isinstance(error, StoreAway)
+            self._put_back(settled, connections)
+            if self._goes_on_reserve():
+                return self._commit(items, *self._take_notes())
+            self._tell(items, [Overloaded(str(error))] * len(items), full=True)
+            # At the end, when only notes are left, and there is no room for them.
+            return bool(items) or not self._stopping
+        except (StoreFailed, LedgerCorrupt) as error:
+            failed = error if isinstance(error, TelcodError) else StoreFailed(str(error))
+            self._tell(items, [Unavailable(str(error))] * len(items), failed=failed)
+            return False
+        except Exception as error:  # noqa: BLE001  # The edge of the process: nothing goes on.
+            _log.exception("writer.crashed")
+            self._tell(
+                items,
+                [Unavailable("the writer failed")] * len(items),
+                failed=StoreFailed(repr(error)),
+            )
+            return False
+        self._tell(items, done.results, done, full=self._on_reserve)
+        return True
+
+    def _goes_on_reserve(self) -> bool:
+        """The disk is full: whether there was room set aside, which is used from now on."""
+        if self._on_reserve or not self._batcher.store.let_go_of_reserve():
+            return False
+        _log.warning("disk.full", doing="ends calls and payments on what was set aside")
+        self._on_reserve, self._room_asked_s = True, self._batcher.now_s()
+        return True
+
+    def _has_room_again(self) -> bool:
+        """Whether the reserve could be filled again; asked now and then."""
+        now_s = self._batcher.now_s()
+        if now_s - self._room_asked_s < FULL_WAIT_S:
+            return False
+        self._room_asked_s = now_s
+        self._on_reserve = not self._batcher.store.hold_reserve()
+        if not self._on_reserve:
+            _log.info("disk.has_room")
+        return not self._on_reserve
+
+    def _refuse_what_can_wait(self, items: list[_Item]) -> list[_Item]:
+        """What ends something, of these; the others are told to come again."""
+        ending = [item for item in items if self._batcher.ends(item.request)]
+        waiting = [item for item in items if not self._batcher.ends(item.request)]
+        refused = Overloaded("the disk is full: only what ends calls and payments is carried out")
+        self._tell(waiting, [refused] * len(waiting), full=True)
+        return ending
 
     def _take(self) -> list[_Item]:
         first = self._queue.get()

@@ -196,5 +196,15 @@ class Store(Protocol):
         None when it lives after all.  When all of them are taken, its connections count as ended.
         """
 
+    def hold_reserve(self) -> bool:
+        """Set aside room for what must be ended on a full disk (F5), if it isn't; whether it is
+        now.  Where nothing is ever set aside, it is.
+        """
+        ...
+
+    def let_go_of_reserve(self) -> bool:
+        """Use that room from now on; whether there was any."""
+        ...
+
     def close(self) -> None:
         """Let go of the file."""

@@ -81,9 +81,14 @@ class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class StoreSettings(_Table, frozen=True, kw_only=True):
-    """`[store]`: where the books are."""
+    """`[store]`: where the books are.
+
+    `reserve_mb` of the disk is set aside beside a file: when the disk is full, calls and payments
+    are ended on it (F5).
+    """
 
     url: Annotated[str, Meta(min_length=1)] = "sqlite:///var/lib/telcod/telcod.db"
+    reserve_mb: Annotated[int, Meta(ge=0, le=10_000)] = 16
 
 
 class HttpSettings(_Table, frozen=True, kw_only=True):

@@ -544,6 +544,71 @@ def test_when_there_is_room_again_notes_are_kept_though_nobody_asks_for_anything
     asyncio.run(play())
 
 
+class SmallDisk(MemoryStore):
+    """So many commits find room; with what was set aside, so many more."""
+
+    def __init__(self, room, aside):
+        super().__init__()
+        self.room, self._size, self.aside = room, aside, aside
+        self.free = 0  # What somebody else has left.
+
+    def commit(self):
+        if not self.room:
+            raise StoreFull("no room")
+        self.room -= 1
+        super().commit()
+
+    def hold_reserve(self):
+        if not self.aside and self.free >= self._size:
+            self.aside = self._size
+        return self.aside > 0
+
+    def let_go_of_reserve(self):
+        held, self.room, self.aside = self.aside > 0, self.room + self.aside, 0
+        return held
+
+
+@pytest.mark.rule("PFM-16", "SMPP-2", "HTTP-3")
+def test_on_what_was_set_aside_only_what_ends_something_is_carried_out():
+    routes = {**ROUTES, "test.end": Route("test.end", ROUTES["staff.topup"].handler, ends=True)}
+
+    async def play():
+        world = World(routes=routes, store=SmallDisk(room=100, aside=3))
+        world.subscriber(A, balance_vnd=9_000)
+        world.store.room = 0
+        engine = await running(world)
+
+        def ask(amount_vnd, route):
+            return engine.submit(
+                msgspec.structs.replace(world.topup_request(A, amount_vnd), route=route)
+            )
+
+        async def outcomes(*asked):
+            said: list[Any] = await asyncio.gather(*asked, return_exceptions=True)
+            return [type(one) if isinstance(one, Exception) else one.outcome for one in said]
+
+        done, refused = "topup.done", Overloaded
+        for _ in range(2):
+            asked = (ask(1, "staff.topup"), ask(10, "test.end"), ask(100, "staff.topup"))
+            assert await outcomes(*asked) == [refused, done, refused]
+            assert engine.full
+        assert world.balance(A) == 9_020
+        world.clock.advance(2_000)
+        assert await outcomes(ask(1, "staff.topup")) == [refused], "there is still no room"
+        await outcomes(ask(10, "test.end"))
+        assert await outcomes(ask(10, "test.end")) == [refused], "all is used"
+        assert world.balance(A) == 9_030
+        world.store.free = world.store.room = 50
+        world.clock.advance(2_000)
+        assert await outcomes(ask(1, "staff.topup"), ask(10, "test.end")) == [done, done]
+        assert not engine.full
+        assert world.store.aside == 3
+        await engine.stop()
+        assert world.balance(A) == 9_041
+
+    asyncio.run(play())
+
+
 @pytest.mark.rule("HTTP-3")
 def test_when_there_is_room_again_it_is_said_though_nobody_asks_for_anything(world):
     async def play():

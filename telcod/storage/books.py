@@ -10,6 +10,7 @@ from telcod.storage.readers import BooksReader, SqliteReader
 from telcod.storage.sqlite import SqliteStore
 
 KEY_FILE: Final = "telcod.key"
+MIB: Final = 1024 * 1024
 
 
 class Books(Protocol):
@@ -50,13 +51,14 @@ class FileBooks:
 
     shared: Final = False
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, reserve_bytes: int = 0) -> None:
         self.path: Final = path
+        self._reserve_bytes: Final = reserve_bytes
         self.key_path: Final = path.with_name(f"{path.name}.key")
 
     def open(self) -> Store:
         """See `Books.open`."""
-        return SqliteStore.open(self.path)
+        return SqliteStore.open(self.path, reserve_bytes=self._reserve_bytes)
 
     def reader(self) -> BooksReader:
         """See `Books.reader`."""
@@ -95,7 +97,7 @@ def books_of(settings: Settings) -> Books:
     """
     path = settings.sqlite_path_or_none()
     if path is not None:
-        return FileBooks(path.resolve())
+        return FileBooks(path.resolve(), reserve_bytes=settings.store.reserve_mb * MIB)
     url = settings.store.url
     if not url.startswith(("postgresql://", "postgres://")):
         raise NotStarted(

@@ -132,6 +132,14 @@ class MemoryStore:
         self._tables: list[dict[Any, Any]] = [{} for _ in TABLES]
         self._before: list[dict[Any, Any]] | None = None
 
+    def hold_reserve(self) -> bool:
+        """See `Store.hold_reserve`: nothing is set aside."""
+        return True
+
+    def let_go_of_reserve(self) -> bool:
+        """See `Store.let_go_of_reserve`."""
+        return False
+
     def begin(self) -> None:
         """See `Store.begin`."""
         self._before = None

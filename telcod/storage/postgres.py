@@ -174,6 +174,14 @@ class PostgresStore:
 
     # -- the open transaction
 
+    def hold_reserve(self) -> bool:
+        """See `Store.hold_reserve`: nothing is set aside."""
+        return True
+
+    def let_go_of_reserve(self) -> bool:
+        """See `Store.let_go_of_reserve`."""
+        return False
+
     def begin(self) -> Turn | None:
         """See `Store.begin`."""
         begun_s = self._clock.monotonic_s()

@@ -161,28 +161,41 @@ class SqliteReader(BooksReader):
         if self._db is None:
             raise Unavailable("the books are not open for reading")
         async with self._turn:
-            fetching = asyncio.ensure_future(self._db.execute_fetchall(sql, values))
+            found = await self._within_time(self._db, sql, values)
+        if isinstance(found, aiosqlite.Error):
+            raise Unavailable(f"{self._path.name}: {found}") from found
+        return found
+
+    async def _within_time(
+        self, db: aiosqlite.Connection, sql: str, values: tuple[Any, ...]
+    ) -> list[Any] | aiosqlite.Error:
+        """
+        Raises:
+            Unavailable: It took too long.
+        """
+        async with asyncio.TaskGroup() as group:
+            fetching = group.create_task(_fetched(db, sql, values))
+            in_time = False
             try:
                 await asyncio.wait((fetching,), timeout=self._longest_s)
+                in_time = fetching.done()
             finally:
-                in_time = fetching.done()  # Else it is too late, or nobody waits for it any more.
-                if not in_time:
-                    await self._break_off(fetching)
-            if not in_time:
-                raise Unavailable(
-                    f"{self._path.name}: a query took longer than {self._longest_s} s"
-                )
-            try:
-                return list(fetching.result())
-            except aiosqlite.Error as error:
-                raise Unavailable(f"{self._path.name}: {error}") from error
+                # Too late, or nobody waits any more.  It may not even have begun.
+                while not fetching.done():
+                    await db.interrupt()
+                    await asyncio.wait((fetching,), timeout=BREAK_OFF_S)
+        if not in_time:
+            raise Unavailable(f"{self._path.name}: a query took longer than {self._longest_s} s")
+        return fetching.result()
 
-    async def _break_off(self, fetching: "asyncio.Future[Any]") -> None:
-        """End a query; it may not even have begun."""
-        while self._db is not None and not fetching.done():
-            await self._db.interrupt()
-            await asyncio.wait((fetching,), timeout=BREAK_OFF_S)
-        fetching.exception()
+
+async def _fetched(
+    db: aiosqlite.Connection, sql: str, values: tuple[Any, ...]
+) -> list[Any] | aiosqlite.Error:
+    try:
+        return list(await db.execute_fetchall(sql, values))
+    except aiosqlite.Error as error:
+        return error
 
 
 class MemoryReader:

@@ -40,6 +40,7 @@ from telcod.storage.queries import (
     PENDING_SMS,
     prunes,
 )
+from telcod.storage.reserve import Reserve
 from telcod.storage.sqlite_bulk import SIZES, read, values, write
 from telcod.storage.wal import frames_committed
 from telcod.tx import Changes
@@ -120,16 +121,27 @@ class SqliteStore:
     Open with `SqliteStore.open`, close with `close`; one thread at a time.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, lock_fd: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        lock_fd: int,
+        reserve: Reserve | None = None,
+    ) -> None:
         self.path: Final = path
+        self._reserve: Final = reserve or Reserve(path, 0)
         self._db = connection
         self._lock_fd = lock_fd
         self._failed = False
         self._sql: dict[Table[Any], _Sql] = {}
 
     @classmethod
-    def open(cls, path: Path) -> "SqliteStore":
+    def open(cls, path: Path, *, reserve_bytes: int = 0) -> "SqliteStore":
         """Open or create the books, bring them to the present schema, and take the lock.
+
+        Args:
+            path: The database.
+            reserve_bytes: How much of the disk is set aside beside it (`reserve.py`).
 
         Raises:
             StoreLocked: Another daemon has this file; it goes on undisturbed. StoreFailed: The file
@@ -151,7 +163,17 @@ class SqliteStore:
             os.close(lock_fd)
             raise
         os.pwrite(lock_fd, f"{path.name} exists\n".encode(), 0)
-        return cls(path, db, lock_fd)
+        reserve = Reserve(path.with_name(f"{path.name}.reserve"), reserve_bytes)
+        reserve.hold()
+        return cls(path, db, lock_fd, reserve)
+
+    def hold_reserve(self) -> bool:
+        """See `Store.hold_reserve`."""
+        return self._reserve.hold()
+
+    def let_go_of_reserve(self) -> bool:
+        """See `Store.let_go_of_reserve`."""
+        return self._reserve.let_go()
 
     def twins(
         self,

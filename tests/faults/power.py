@@ -159,11 +159,15 @@ class PowerLoss(Sweep):
         await self.kill([Point(recording, stopping=True, ends=ends, refuses=len(ends) > 1)])
         self.record = Record(self._folder, self._folder / "said.strace", before)
 
-    def fail(self, count, *, seed):
-        """Let the power fail at `count` moments of the life; stops at the first complaint."""
+    def fail(self, count, *, seed, until=""):
+        """Let the power fail at `count` moments of the life; stops at the first complaint.
+
+        `until`: that begins so; those before it are forgotten.
+        """
         for moment in self.record.moments(count, seed=seed, images=self._images):
             self.moments += 1
             self._look_at_moment(moment)
+            self.complaints = [each for each in self.complaints if each.startswith(until)]
             if self.complaints:
                 self.complaints = [f"{each} (power lost at {moment})" for each in self.complaints]
                 return

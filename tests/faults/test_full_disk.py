@@ -48,7 +48,7 @@ async def a_full_disk(folder, crowd):
         config = write_settings(
             folder,
             link(smsc),
-            store={"url": f"sqlite:disk/{DATABASE}"},
+            store={"url": f"sqlite:disk/{DATABASE}", "reserve_mb": 1},
             http={"port": 0, "control_socket": SOCKET},
         )
         async with (
@@ -67,11 +67,15 @@ async def a_full_disk(folder, crowd):
                 await ivr.consent("1", "1"),
                 await ivr.answered("1"),
             ]
+            await ivr.offer("ends", national(caller), f"1566{national(payer)}")
+            await ivr.consent("ends", "1")
+            await ivr.answered("ends")
             disk.fill()
             sent += [smsc.send_text(str(number), "1566", "DK")[0] for number in rest]
             full = [
                 await ivr.progress("1", TALK_S // 2),
                 await ivr.offer("2", national(caller), f"1566{national(payer)}"),
+                await ivr.ended("ends", TALK_S),
             ]
             lacks = await ready(folder)
             await smsc.wait_until(
@@ -111,9 +115,12 @@ def test_on_a_full_disk_new_work_waits_a_call_keeps_its_grant_and_room_mends_it(
     granted = seen["granted"][-1]
     assert granted.status == 200
     assert granted.get("max_seconds") >= TALK_S
-    progress, offer = seen["full"]
+    progress, offer, ended = seen["full"]
     assert progress.status == 503, "the platform asks again; what it was granted stays granted"
     assert (offer.get("action"), offer.get("reason")) == ("refuse", "unavailable")
+    assert (ended.status, ended.get("charged_vnd")) == (200, PRICE_VND), (
+        "what was set aside bears it"
+    )
     assert seen["lacks"][0] == 503
     assert "the disk is full" in seen["lacks"][1]
     refused = [statuses for statuses in seen["statuses"] if len(statuses) > 1]

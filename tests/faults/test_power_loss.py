@@ -22,7 +22,7 @@ STRANGERS = 3
 ENDED_BY_ITSELF = frozenset(range(128))
 
 
-def lose_power(folder, moments, *, seed=1, plant="", **life_of):
+def lose_power(folder, moments, *, seed=1, plant="", until="", **life_of):
     async def run():
         async with PowerLoss(folder, seed=seed, plant=plant) as life:
             await life.live(**life_of)
@@ -30,7 +30,7 @@ def lose_power(folder, moments, *, seed=1, plant="", **life_of):
 
     life = asyncio.run(run())
     assert not life.complaints
-    life.fail(moments, seed=seed)
+    life.fail(moments, seed=seed, until=until)
     print(f"{life.moments} moments, {life.acknowledged} acknowledgements, {life.summary()}")
     return life
 
@@ -135,5 +135,6 @@ def test_power_that_fails_after_a_checkpoints_sync_has_failed_takes_nothing(tmp_
     ],
 )
 def test_it_finds_what_is_lost_when_telcod_does_not_wait_for_the_disk(tmp_path, plant):
-    life = lose_power(tmp_path, 4 * MOMENTS, plant=plant)
-    assert any(complaint.startswith("lost: ") for complaint in life.complaints)
+    # What a disk left behind without syncs may be no database at all: not what is looked for here.
+    life = lose_power(tmp_path, 4 * MOMENTS, plant=plant, until="lost: ")
+    assert life.complaints
