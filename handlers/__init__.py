@@ -33,7 +33,7 @@ from handlers import (
     reconciliation,
     staff,
 )
-from handlers.common import SHORT_CODE_EPAYMENT, SHORT_CODE_PAYFORME
+from handlers.common import SHORT_CODE_EPAYMENT, SHORT_CODE_PAYFORME, foresee_limit
 from telcod.dispatch import (
     FORWARD_ROUTE,
     IGNORED_ROUTE,
@@ -71,8 +71,8 @@ EPAYMENT: Final = (  # 9223: card payments
     Route("language.set",           info.set_language,         Args.LANGUAGE,            "usage.nn"),
 )
 NO_KEYWORD: Final = (  # texts that lead nowhere
-    Route(UNKNOWN_ROUTE,            info.unknown),
-    Route(MALFORMED_ROUTE,          info.malformed),
+    Route(UNKNOWN_ROUTE,            info.unknown,               foresees=(foresee_limit,)),
+    Route(MALFORMED_ROUTE,          info.malformed,             foresees=(foresee_limit,)),
     Route(IGNORED_ROUTE,            info.ignored),
 )
 TEXTS: Final = (  # a text to 1566 + number: for that number, who pays

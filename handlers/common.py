@@ -3,14 +3,14 @@
 `for_subscribers` is the one place that knows KW-4; `limited` the one that knows KW-3's hour.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from telcod.billing.ledger import audit_hash
 from telcod.billing.lists import on_net
 from telcod.billing.recent import decide_again
 from telcod.days import MINUTE_MS
-from telcod.rows import AUDIT, MO, RECENT, SUBSCRIBER, Audit, Recent, Subscriber
+from telcod.rows import AUDIT, MO, RECENT, SUBSCRIBER, Audit, Recent, Subscriber, Table
 from telcod.tx import Tx
 from telcod.types import SILENCE, Handler, Reply, Request, say
 
@@ -51,8 +51,7 @@ def limited(request: Request, tx: Tx, reply: Reply) -> Reply:
     Two robots must not talk for ever (KW-3).
     """
     limits = tx.rules.limits.texts
-    source = request.mo.source if request.mo else str(request.sender)
-    subject = f"wrong:{source}"
+    subject = _wrong_of(request)
     recent = tx.get(RECENT, subject)
     times = decide_again(
         recent.times if recent else "",
@@ -64,6 +63,16 @@ def limited(request: Request, tx: Tx, reply: Reply) -> Reply:
         return Reply(SILENCE.outcome)
     tx.put(RECENT, Recent(subject, times))
     return reply
+
+
+def foresee_limit(request: Request, _: Tx) -> Iterable[tuple[Table[Any], Any]]:
+    """What `limited` will read."""
+    yield RECENT, _wrong_of(request)
+
+
+def _wrong_of(request: Request) -> str:
+    source = request.mo.source if request.mo else str(request.sender)
+    return f"wrong:{source}"
 
 
 def named(tx: Tx, subscriber: Subscriber, key: str) -> str:

@@ -34,9 +34,8 @@ class SystemClock:
         """See `Clock.wall_ms`."""
         return time.time_ns() // 1_000_000
 
-    def monotonic_s(self) -> float:
-        """See `Clock.monotonic_s`."""
-        return time.monotonic()
+    monotonic_s = staticmethod(time.monotonic)
+    """See `Clock.monotonic_s`."""
 
 
 class ManualClock:
@@ -143,25 +142,22 @@ class BelievedClock(ClockGuard):
         self._believed_ms = _offset_ms(wall_ms, monotonic_s)
         self._lock: Final = threading.Lock()
         self._wall_ms: Final = clock.wall_ms
-        self._monotonic_s: Final = clock.monotonic_s
+        self.monotonic_s: Final = clock.monotonic_s
+        """See `Clock.monotonic_s`."""
 
     def wall_ms(self) -> int:
         """See `Clock.wall_ms`; while the clock is doubted, what it would say had nobody set it."""
         wall_ms = self._wall_ms()
-        moved_ms = wall_ms - int(self._monotonic_s() * 1_000) - self._offset_ms
+        moved_ms = wall_ms - int(self.monotonic_s() * 1_000) - self._offset_ms
         if -DRIFT_MS <= moved_ms <= DRIFT_MS and not self._jumped:
             return wall_ms  # Read several times for each text: nothing to note, so no lock.
         with self._lock:
-            wall_ms, monotonic_s = self._wall_ms(), self._monotonic_s()
+            wall_ms, monotonic_s = self._wall_ms(), self.monotonic_s()
             self.observe(wall_ms=wall_ms, monotonic_s=monotonic_s)
             if self.jumped:
                 return self._believed_ms + round(monotonic_s * 1_000)
             self._believed_ms = _offset_ms(wall_ms, monotonic_s)
             return wall_ms
-
-    def monotonic_s(self) -> float:
-        """See `Clock.monotonic_s`."""
-        return self._monotonic_s()
 
     def doubts(self, clock: Clock) -> bool:
         """See `ClockGuard.doubts`; `clock` is this one."""

@@ -123,6 +123,14 @@ class Dispatcher:
         self.short_codes: Final = tuple(tables)
         self.secret_codes: Final = tuple(code for code in tables if self._takes_secrets(code))
         """Short codes whose texts may hold a password."""
+        secret = [
+            (word, keyword.route.usage)
+            for table in tables.values()
+            for word, keyword in table.items()
+            if keyword.route.args is Args.PASSWORD
+        ]
+        self._secret_words: Final = tuple(word for word, _ in secret)
+        self._secret_usage: Final = secret[0][1] if secret else ""
 
     @classmethod
     def build(
@@ -240,21 +248,9 @@ class Dispatcher:
         Nothing of an unknown text is kept there, nor of `MK…` anywhere.
         """
         squeezed = "".join(words)
-        secret_words = [
-            word
-            for table in self._tables.values()
-            for word, keyword in table.items()
-            if keyword.route.args is Args.PASSWORD
-        ]
-        if any(squeezed.startswith(word) for word in secret_words):
-            usage = next(
-                keyword.route.usage
-                for table in self._tables.values()
-                for keyword in table.values()
-                if keyword.route.args is Args.PASSWORD
-            )
-            return Parsed(MALFORMED_ROUTE, (usage,), secret_bearing=True)
-        if self._takes_secrets(short_code):
+        if squeezed.startswith(self._secret_words):
+            return Parsed(MALFORMED_ROUTE, (self._secret_usage,), secret_bearing=True)
+        if short_code in self.secret_codes:
             return Parsed(UNKNOWN_ROUTE, (), secret_bearing=True)
         return Parsed(UNKNOWN_ROUTE, (words[0],) if words[0] else ())
 

@@ -132,6 +132,9 @@ class BatchDone(NamedTuple):
     stats: BatchStats
     pushes: Sequence[OutboxPush] = ()
     events: int = 0
+    broke: TelcodError | None = None
+    """Why it ends early: what was committed stands, the last results are this refusal, and the
+    notes were not taken."""
 
 
 class Batcher:
@@ -208,19 +211,32 @@ class Batcher:
                 return self._run(requests, settled, connections, poison=refused)
         # One of them is poison: alone each shows what it is.
         _log.warning("batch.refused", requests=len(requests))
-        parts = [self._run_alone(request) for request in requests]
-        last = self._run((), settled, connections)
+        parts: list[BatchDone] = []
+        broke: TelcodError | None = None
+        try:
+            for request in requests:
+                part = self._run_alone(request)
+                parts.append(part)
+            parts.append(self._run((), settled, connections))
+        except (StoreFull, StoreFailed, LedgerCorrupt) as error:
+            if not parts:
+                raise
+            broke = _as_ours(error)  # Those before are committed, and must not be done again.
+        results = [result for part in parts for result in part.results]
+        if broke is not None:
+            results += [broke] * (len(requests) - len(results))
         return BatchDone(
-            [part.results[0] for part in parts],
-            [row for part in (*parts, last) for row in part.outbox],
+            results,
+            [row for part in parts for row in part.outbox],
             BatchStats(
                 len(requests),
-                len(settled),
-                last.stats.commit_s + sum(part.stats.commit_s for part in parts),
+                parts[-1].stats.settled,
+                sum(part.stats.commit_s for part in parts),
                 sum(part.stats.quarantined for part in parts),
             ),
-            [row for part in (*parts, last) for row in part.pushes],
-            sum(part.events for part in (*parts, last)),
+            [row for part in parts for row in part.pushes],
+            sum(part.events for part in parts),
+            broke,
         )
 
     def _run_alone(self, request: Request) -> BatchDone:
@@ -707,12 +723,16 @@ def _quarantine(tx: Tx, request: Request, error: Exception) -> Reply:
     return say(QUARANTINED)
 
 
+def _as_ours(error: TelcodError | LedgerCorrupt) -> TelcodError:
+    return error if isinstance(error, TelcodError) else StoreFailed(str(error))
+
+
 def _unless_done(give: Callable[[T], None], done: asyncio.Future[Any], what: T) -> None:
     if not done.done():
         give(what)
 
 
-class _Item(NamedTuple):
+class _Item(msgspec.Struct, gc=False):
     request: Request
     sink: Sink
 
@@ -945,8 +965,7 @@ class Engine:
             # At the end, when only notes are left, and there is no room for them.
             return bool(items) or not self._stopping
         except (StoreFailed, LedgerCorrupt) as error:
-            failed = error if isinstance(error, TelcodError) else StoreFailed(str(error))
-            self._tell(items, [Unavailable(str(error))] * len(items), failed=failed)
+            self._tell(items, [Unavailable(str(error))] * len(items), failed=_as_ours(error))
             return False
         except Exception as error:  # noqa: BLE001  # The edge of the process: nothing goes on.
             _log.exception("writer.crashed")
@@ -956,7 +975,30 @@ class Engine:
                 failed=StoreFailed(repr(error)),
             )
             return False
+        if done.broke is not None:
+            return self._broke(items, done, done.broke, settled, connections)
         self._tell(items, done.results, done, full=self._on_reserve)
+        return True
+
+    def _broke(
+        self,
+        items: list[_Item],
+        done: BatchDone,
+        why: TelcodError,
+        settled: list[Settled],
+        connections: list[SmscConnection],
+    ) -> bool:
+        """A batch that ended in the middle: tell what is done, refuse the rest."""
+        full = isinstance(why, StoreFull)
+        refused = Overloaded(str(why)) if full else Unavailable(str(why))
+        results = [refused if result is why else result for result in done.results]
+        if not full:
+            self._tell(items, results, done, failed=why)
+            return False
+        self._store_away = isinstance(why, StoreAway)
+        self._put_back(settled, connections)
+        self._goes_on_reserve()
+        self._tell(items, results, done, full=True)
         return True
 
     def _goes_on_reserve(self) -> bool:

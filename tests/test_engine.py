@@ -35,6 +35,8 @@ from telcod.rows import (
     QUARANTINE,
     SMSC_CONNECTION,
     ListEntry,
+    OutboxSms,
+    OutboxState,
     Period,
     SmscConnection,
 )
@@ -605,6 +607,51 @@ def test_on_what_was_set_aside_only_what_ends_something_is_carried_out():
         assert world.store.aside == 3
         await engine.stop()
         assert world.balance(A) == 9_041
+
+    asyncio.run(play())
+
+
+@pytest.mark.rule("SMPP-2", "KW-1")
+@pytest.mark.parametrize("fails", [StoreFull("no room"), StoreFailed("fsync"), LedgerCorrupt("x")])
+def test_a_disk_that_fails_while_a_batch_is_done_one_by_one_leaves_nothing_to_be_done_twice(fails):
+    class Failing(SmallDisk):
+        def commit(self):
+            try:
+                super().commit()
+            except StoreFull:
+                raise fails from None
+
+    async def play():
+        world = World(routes=ROUTES, store=Failing(room=100, aside=0))
+        world.subscriber(A, balance_vnd=9_000)
+        world.text(A, "HD")
+        world.store.room = 2
+        engine = Engine(world.batcher, queue_max=10)
+        poison = Request(route="test.refused", sender=A, key="poison")
+        sent: list[OutboxSms] = []
+        engine.on_outbox = sent.extend
+        asked = [
+            asyncio.ensure_future(engine.submit(request))
+            for request in (world.text_request(A, "DK"), poison, world.text_request(A, "HUY"))
+        ]
+        await asyncio.sleep(0)
+        engine.settle(Settled(1, 1, 1, 5, "smsc-a", "id"))
+        engine.start(asyncio.get_running_loop())
+        said: list[Any] = await asyncio.gather(*asked, return_exceptions=True)
+        first, second, third = said
+        assert first.outcome == "package.trial_started", "it is committed, and told so"
+        assert second.outcome == "ours.sorry"
+        full = isinstance(fails, StoreFull)
+        assert isinstance(third, Overloaded if full else Unavailable)
+        assert [row.mo for row in sent] == [first.seq], "what was committed is sent at once"
+        assert (engine.full, engine.failed is None) == (full, full)
+        world.store.room = 100
+        if full:
+            again = await engine.submit(world.text_request(A, "HUY"))
+            assert again.outcome == "package.cancelled"
+            assert world.outbox()[0].state == OutboxState.ACCEPTED, "notes were kept"
+        await engine.stop()
+        assert world.check() == []
 
     asyncio.run(play())
 

@@ -8,7 +8,7 @@ the commit is a small `_Ticket`.
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -53,7 +53,7 @@ class Hasher(Protocol):
         """Begin to hash; argon2id takes tens of milliseconds."""
 
 
-class _Ticket(NamedTuple):
+class _Ticket(msgspec.Struct, gc=False):
     """Where the response goes, and the evidence that it belongs to."""
 
     link: Link

@@ -12,7 +12,7 @@ arrive twice; a yes that comes late still counts.
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from heapq import heappop, heappush
 from itertools import count
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import msgspec
 import structlog
@@ -91,7 +91,7 @@ class _Sending(msgspec.Struct, gc=False, eq=False):
     ended: bool = False
 
 
-class _Token(NamedTuple):
+class _Token(msgspec.Struct, gc=False):
     """What a link gives back with an answer: the text, which of its PDUs was answered, of which
     making, and which submit of it.
     """

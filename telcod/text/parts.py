@@ -7,6 +7,7 @@ ends within an escape pair or a surrogate pair, so it may hold one unit less.
 
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -89,6 +90,7 @@ def room_septets(parts: int) -> int:
     return GSM7_SINGLE if parts == 1 else GSM7_PART * parts
 
 
+@lru_cache(maxsize=1_024)  # Most answers are one of a few.
 def split(
     text: str, default_alphabet: DefaultAlphabet = "gsm7", *, wide: bool = False
 ) -> tuple[Part, ...]:

@@ -29,7 +29,7 @@ RULES = pytest.mark.rule(
     "MQTT-2",
     "CLI-6",
 )
-SAMPLE = range(1, 31)
+SAMPLE = range(1, 61)
 THOROUGH = 10_000
 PER_TEST = 500
 
