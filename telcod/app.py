@@ -206,6 +206,7 @@ class Daemon:
                     rate_per_s=self.settings.http.rate_per_s,
                     burst=self.settings.http.burst,
                     allow_from=self.settings.http.allow_from,
+                    proxies=self.settings.http.proxies,
                 ),
                 dialects=(
                     *ivr.http.ROUTES,

@@ -96,7 +96,7 @@ class HttpSettings(_Table, frozen=True, kw_only=True):
 
     `control_socket` is how the command line finds the daemon; empty is beside the database.
     `rate_per_s` limits each token (0: no limit) beyond `burst`; `allow_from` are the networks that
-    may ask (none: everybody), HTTP-4.
+    may ask (none: everybody), HTTP-4; `proxies` are our own, whose `X-Forwarded-For` is believed.
     """
 
     host: _Host = "127.0.0.1"
@@ -105,6 +105,7 @@ class HttpSettings(_Table, frozen=True, kw_only=True):
     rate_per_s: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     burst: Annotated[int, Meta(ge=1, le=1_000_000)] = 50
     allow_from: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
 
 
 class MqttSettings(_Table, frozen=True, kw_only=True):

@@ -54,11 +54,13 @@ def _secret(settings: Settings) -> _Found:
 
 
 def _networks(settings: Settings) -> _Found:
-    for at, text in enumerate(settings.http.allow_from):
-        try:
-            ip_network(text, strict=False)
-        except ValueError as error:
-            yield f"http.allow_from[{at}]", str(error)
+    http = settings.http
+    for name, networks in (("allow_from", http.allow_from), ("proxies", http.proxies)):
+        for at, text in enumerate(networks):
+            try:
+                ip_network(text, strict=False)
+            except ValueError as error:
+                yield f"http.{name}[{at}]", str(error)
 
 
 def _links(settings: Settings, rules: Rules | None) -> _Found:

@@ -11,6 +11,7 @@ import structlog
 
 from telcod.errors import Refusal
 from telcod.web.limits import AllowList, Crowd, WebLimits
+from telcod.web.page_guard import payer_address
 from telcod.web.ports import Backend
 from telcod.web.problems import MEDIA_TYPE, encoded
 from telcod.web.turns import Turns
@@ -45,7 +46,7 @@ def note(scope: Any, **said: object) -> None:
 class Gate:
     """Wraps the application of one door.
 
-    `shortcut`, `crowd` and `turns` are for the protocol, which asks them first (`protocol.py`).
+    `crowd`, `turns` and `shortcut_for` are for the protocol, which asks them first (`protocol.py`).
     """
 
     def __init__(
@@ -63,8 +64,10 @@ class Gate:
         self._clock: Final = backend.clock
         self._metrics: Final = backend.metrics
         self._allowed: Final = AllowList(() if control else limits.allow_from)
+        named = limits.proxies and not control
+        self._proxies: Final = AllowList(limits.proxies) if named else None
         self.body_bytes_max: Final = body_bytes_max
-        self.shortcut: Final = shortcut
+        self._shortcut: Final = shortcut
         most = limits.connections_max
         per_address_max = most if control else limits.connections_per_address_max
         self._keeper: Final = keeper
@@ -81,6 +84,9 @@ class Gate:
             return
         started_s = self._clock.monotonic_s()
         status = 0
+        client = scope.get("client")
+        if client and self.is_proxy(client):
+            scope["client"] = (self._behind(client[0], scope["headers"]), 0)
 
         async def note(message: Message) -> None:
             nonlocal status
@@ -118,7 +124,23 @@ class Gate:
                 known = self._keeper.known(value.decode("latin-1"))
                 if known is not None:
                     return known.actor
+        if self.is_proxy((address, 0)):
+            address = self._behind(address, headers)
         return f"address:{address}"
+
+    def is_proxy(self, client: tuple[str, int] | None) -> bool:
+        """Whether a connection is one of our own proxies'."""
+        return self._proxies is not None and client is not None and self._proxies.admits(client[0])
+
+    def shortcut_for(self, client: tuple[str, int] | None) -> "Shortcut | None":
+        """What a connection's busy routes may go by; None if each request is to be looked at."""
+        if self.is_proxy(client) and not self._allowed.is_open:
+            return None
+        return self._shortcut if self.admits(client) else None
+
+    def _behind(self, proxy: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        told = [value.decode("latin-1") for name, value in headers if name == b"x-forwarded-for"]
+        return payer_address(proxy, ",".join(told), self._proxies) or proxy
 
     def admits(self, client: tuple[str, int] | None) -> bool:
         """Whether this address may call at all."""

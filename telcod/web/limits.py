@@ -21,6 +21,8 @@ class WebLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `allow_from` the networks (`10.0.0.0/8`) that may call at all, none named is everybody;
     `answer_wait_s` how long a voice platform waits for the books, because A waits on the line and
     platforms themselves wait 3 to 15 s (IVR-3).
+    `proxies` are our own, whose `X-Forwarded-For` is believed: behind them the caller's address is
+    meant wherever an address is, and they may have as many connections as there are.
     There may be `connections_max` connections, and `connections_per_address_max` from one address,
     so that nobody keeps all others out.
     A connection is cut when a head, a body, the next request or the reading of our answer takes
@@ -30,6 +32,7 @@ class WebLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate_per_s: int = 0
     burst: int = 50
     allow_from: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
     body_bytes_max: int = 64 * 1024
     connections_max: int = 1_000
     connections_per_address_max: int = 500
@@ -49,9 +52,16 @@ class Crowd:
         self._held: Final[Counter[str]] = Counter()
         self._all = 0
 
-    def takes(self, address: str) -> bool:
-        """Whether there is room for one more from this address; if there is, it has it."""
-        if self._all >= self.most or self._held[address] >= self._per_address_max:
+    def takes(self, address: str, *, proxy: bool = False) -> bool:
+        """Whether there is room for one more from this address; if there is, it has it.
+
+        Args:
+            address: Whose.
+            proxy: It is many at once, so only the whole has a limit.
+        """
+        if self._all >= self.most:
+            return False
+        if self._held[address] >= self._per_address_max and not proxy:
             return False
         self._held[address] += 1
         self._all += 1
@@ -102,6 +112,11 @@ class AllowList:
         self._networks: Final[tuple[IPv4Network | IPv6Network, ...]] = tuple(
             ip_network(network, strict=False) for network in networks
         )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody may."""
+        return not self._networks
 
     def admits(self, address: str) -> bool:
         """Whether an address may call; what is no address may only if everybody may."""

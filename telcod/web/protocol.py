@@ -107,10 +107,9 @@ class Protocol(HttpToolsProtocol):
         self._gate = cast("Gate", self.app)
         crowd = self._gate.crowd
         address = self.client[0] if self.client else ""
-        if crowd.takes(address):
+        if crowd.takes(address, proxy=self._gate.is_proxy(self.client)):
             self._address = address
-            if self._gate.admits(self.client):
-                self._shortcut = self._gate.shortcut
+            self._shortcut = self._gate.shortcut_for(self.client)
         elif len(self.connections) > crowd.most + CONNECTIONS_BEYOND:
             transport.abort()
         else:

@@ -86,10 +86,11 @@ class WebServer:
         Raises:
             NotStarted: One of them can't be had; nothing is kept.
         """
-        try:
-            AllowList(self._limits.allow_from)
-        except ValueError as error:
-            raise NotStarted(f"http.allow_from: {error}") from error
+        for name in ("allow_from", "proxies"):
+            try:
+                AllowList(getattr(self._limits, name))
+            except ValueError as error:
+                raise NotStarted(f"http.{name}: {error}") from error
         tokens = TokenBook(self._backend, self._backend.clock)
         tcp, control = self._server(tokens, control=False), self._server(tokens, control=True)
         tcp_sock = tcp_socket(self.host, self.port)

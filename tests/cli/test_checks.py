@@ -78,6 +78,7 @@ MISTAKES = [
     ("telcod.toml", r"\[security\]", '[security]\nsecret = "abc"', "security.secret: must be 64"),
     ("telcod.toml", r"\[security\]", f'[security]\nsecret = "{"g" * 64}"', "security.secret"),
     ("telcod.toml", r"\[http\]", '[http]\nallow_from = ["10.0.0.0/33"]', "http.allow_from"),
+    ("telcod.toml", r"\[http\]", '[http]\nproxies = ["proxy"]', "http.proxies"),
     ("telcod.toml", "", LINK.replace("1566", "4711"), "no keyword leads to 4711"),
     ("telcod.toml", "", LINK + 'ussd = "klingon"\n', "klingon"),
     ("telcod.toml", "", LINK + 'tls = true\ntls_ca = "no.pem"\n', "links[0].tls_ca"),

@@ -352,6 +352,26 @@ async def test_the_framework_has_so_many_of_one_caller_at_once_and_others_go_bef
 
 
 @pytest.mark.rule("HTTP-4")
+async def test_a_proxy_of_ours_may_have_all_connections_and_its_callers_are_many():
+    backend = Books()
+    behind = "X-Forwarded-For: 203.0.113.9"
+    async with contextlib.AsyncExitStack() as stack:
+        web = await stack.enter_async_context(
+            serving(
+                backend,
+                connections_per_address_max=1,
+                proxies=("127.0.0.1",),
+                allow_from=("203.0.113.0/24",),
+            )
+        )
+        callers = [await stack.enter_async_context(calling(web)) for _ in range(3)]
+        for caller in callers:
+            assert (await caller.ask(post(backend, more=(behind,))))[0] == 200
+            assert (await caller.ask(post(backend)))[0] == 403
+    assert backend.posted == 0, "each is looked at: the next one may be of somebody else"
+
+
+@pytest.mark.rule("HTTP-4")
 async def test_one_address_leaves_room_for_others():
     backend = Books()
     plain = b"GET /healthz HTTP/1.1\r\nHost: telcod\r\n\r\n"

@@ -6,6 +6,7 @@ import os
 import pwd
 import signal
 import stat
+from typing import Any
 
 import httpx
 import pytest
@@ -113,11 +114,38 @@ def test_a_port_that_is_taken_is_said_before_anything_is_served():
 
 
 @pytest.mark.rule("HTTP-4")
-def test_a_wrong_allow_list_is_said_at_start():
-    limits = WebLimits(allow_from=("10.0.0",))
+@pytest.mark.parametrize("name", ["allow_from", "proxies"])
+def test_a_wrong_network_is_said_at_start(name):
+    wrong: dict[str, Any] = {name: ("10.0.0",)}
+    limits = WebLimits(**wrong)
     web = WebServer(FakeBackend(), host="127.0.0.1", port=0, control_socket=None, limits=limits)
-    with pytest.raises(NotStarted, match=r"http\.allow_from"):
+    with pytest.raises(NotStarted, match=rf"http\.{name}"):
         web.bind()
+
+
+@pytest.mark.rule("HTTP-4")
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "status"),
+    [
+        (("127.0.0.1",), "203.0.113.9", 200),
+        (("127.0.0.1",), "203.0.113.9, 198.51.100.1", 403),
+        (("127.0.0.1", "198.51.100.0/24"), "203.0.113.9, 198.51.100.1", 200),
+        (("127.0.0.1",), "nonsense", 403),
+        (("127.0.0.1",), "", 403),
+        (("192.0.2.1",), "203.0.113.9", 403),
+        ((), "203.0.113.9", 403),
+    ],
+)
+def test_behind_a_proxy_of_ours_the_address_that_it_says_counts(proxies, forwarded, status):
+    async def scene():
+        async with (
+            serving(FakeBackend(), allow_from=("203.0.113.0/24",), proxies=proxies) as web,
+            over_tcp(web) as tcp,
+        ):
+            answer = await tcp.get("/healthz", headers={"X-Forwarded-For": forwarded})
+            assert answer.status_code == status
+
+    asyncio.run(scene())
 
 
 @pytest.mark.rule("HTTP-4", "HTTP-1")
