@@ -133,8 +133,8 @@ class BatchDone(NamedTuple):
     pushes: Sequence[OutboxPush] = ()
     events: int = 0
     broke: TelcodError | None = None
-    """Why it ends early: what was committed stands, the last results are this refusal, and the
-    notes were not taken."""
+    """Why it ends early: what was committed stands, the notes too, and the last results are this
+    refusal."""
 
 
 class Batcher:
@@ -214,10 +214,12 @@ class Batcher:
         parts: list[BatchDone] = []
         broke: TelcodError | None = None
         try:
+            # The notes first: without the evidence of redelivery that came with them, what is
+            # committed before a crash would be done again after it.
+            parts.append(self._run((), settled, connections))
             for request in requests:
                 part = self._run_alone(request)
                 parts.append(part)
-            parts.append(self._run((), settled, connections))
         except (StoreFull, StoreFailed, LedgerCorrupt) as error:
             if not parts:
                 raise
@@ -230,7 +232,7 @@ class Batcher:
             [row for part in parts for row in part.outbox],
             BatchStats(
                 len(requests),
-                parts[-1].stats.settled,
+                len(settled),
                 sum(part.stats.commit_s for part in parts),
                 sum(part.stats.quarantined for part in parts),
             ),
@@ -976,18 +978,11 @@ class Engine:
             )
             return False
         if done.broke is not None:
-            return self._broke(items, done, done.broke, settled, connections)
+            return self._broke(items, done, done.broke)
         self._tell(items, done.results, done, full=self._on_reserve)
         return True
 
-    def _broke(
-        self,
-        items: list[_Item],
-        done: BatchDone,
-        why: TelcodError,
-        settled: list[Settled],
-        connections: list[SmscConnection],
-    ) -> bool:
+    def _broke(self, items: list[_Item], done: BatchDone, why: TelcodError) -> bool:
         """A batch that ended in the middle: tell what is done, refuse the rest."""
         full = isinstance(why, StoreFull)
         refused = Overloaded(str(why)) if full else Unavailable(str(why))
@@ -996,7 +991,6 @@ class Engine:
             self._tell(items, results, done, failed=why)
             return False
         self._store_away = isinstance(why, StoreAway)
-        self._put_back(settled, connections)
         self._goes_on_reserve()
         self._tell(items, results, done, full=True)
         return True

@@ -625,7 +625,7 @@ def test_a_disk_that_fails_while_a_batch_is_done_one_by_one_leaves_nothing_to_be
         world = World(routes=ROUTES, store=Failing(room=100, aside=0))
         world.subscriber(A, balance_vnd=9_000)
         world.text(A, "HD")
-        world.store.room = 2
+        world.store.room = 3  # For the notes, and two of three.
         engine = Engine(world.batcher, queue_max=10)
         poison = Request(route="test.refused", sender=A, key="poison")
         sent: list[OutboxSms] = []
@@ -654,6 +654,23 @@ def test_a_disk_that_fails_while_a_batch_is_done_one_by_one_leaves_nothing_to_be
         assert world.check() == []
 
     asyncio.run(play())
+
+
+@pytest.mark.rule("SMPP-2", "SMPP-5")
+def test_evidence_of_redelivery_is_committed_before_what_is_done_one_by_one():
+    world = World(routes=ROUTES, store=SmallDisk(room=100, aside=0))
+    world.subscriber(A)
+    world.text(A, "HD")
+    world.store.room = 1
+    poison = Request(route="test.refused", sender=A, key="poison")
+    seen = SmscConnection(7, "a", 1, 2, 3, 4)
+    done = world.batcher.run(
+        [world.text_request(A, "DK"), poison], [Settled(1, 1, 1, 5, "smsc-a", "id")], [seen]
+    )
+    assert isinstance(done.broke, StoreFull)
+    assert done.results == [done.broke] * 2
+    assert list(world.store.scan(SMSC_CONNECTION)) == [seen]
+    assert world.outbox()[0].state == OutboxState.ACCEPTED
 
 
 @pytest.mark.rule("HTTP-3")
