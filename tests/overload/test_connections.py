@@ -1,14 +1,12 @@
 """Too many connections: the newest are told when to come again, and nobody else notices."""
 
 import asyncio
-import contextlib
 
 import httpx
 import pytest
 
-from telcod.web.limits import WebLimits
-from telcod.web.server import WebServer
 from tests.web.fake_backend import FakeBackend
+from tests.web.serving import serving
 
 pytestmark = [pytest.mark.anyio, pytest.mark.rule("HTTP-1", "HTTP-4")]
 
@@ -21,35 +19,17 @@ def anyio_backend():
     return "asyncio"
 
 
-@contextlib.asynccontextmanager
-async def serving(connections_max):
-    web = WebServer(
-        FakeBackend(),
-        host="127.0.0.1",
-        port=0,
-        control_socket=None,
-        limits=WebLimits(connections_max=connections_max),
-    )
-    web.bind()
-    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
-        group.create_task(web.run())
-        try:
-            yield web.port
-        finally:
-            web.stop()
-
-
 async def ask(reader, writer):
     writer.write(ASK)
     return (await reader.readuntil(b"\r\n")).split()[1]
 
 
 async def test_one_connection_too_many_is_refused_and_the_others_go_on():
-    async with serving(connections_max=2) as port:
-        ends = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    async with serving(FakeBackend(), connections_max=2) as web:
+        ends = [await asyncio.open_connection("127.0.0.1", web.port) for _ in range(2)]
         assert [await ask(*end) for end in ends] == [b"200", b"200"]
         async with httpx.AsyncClient() as newest:
-            refused = await newest.get(f"http://127.0.0.1:{port}/healthz")
+            refused = await newest.get(f"http://127.0.0.1:{web.port}/healthz")
         assert refused.status_code == 503
         assert refused.headers["retry-after"] == "1"
         assert refused.headers["connection"] == "close"
@@ -62,13 +42,13 @@ async def test_one_connection_too_many_is_refused_and_the_others_go_on():
 
 
 async def test_there_is_room_again_when_somebody_goes():
-    async with serving(connections_max=1) as port:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with serving(FakeBackend(), connections_max=1) as web:
+        reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
         assert await ask(reader, writer) == b"200"
         writer.close()
         await writer.wait_closed()
         async with httpx.AsyncClient() as other:
             # The server may not have noticed yet: whoever is refused comes again.
-            said = await other.get(f"http://127.0.0.1:{port}/healthz")
+            said = await other.get(f"http://127.0.0.1:{web.port}/healthz")
             while said.status_code != 200:
-                said = await other.get(f"http://127.0.0.1:{port}/healthz")
+                said = await other.get(f"http://127.0.0.1:{web.port}/healthz")

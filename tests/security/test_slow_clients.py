@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from telcod.web.limits import WebLimits
 from telcod.web.protocol import CONNECTIONS_BEYOND
 from telcod.web.scopes import Scope
-from telcod.web.server import WebServer
 from tests.web.fake_backend import FakeBackend
+from tests.web.serving import serving as serving_on_a_port
 
 WAIT_S = 20
 # Looked at this often; what a limit is measured by is the clock that the tests move.
@@ -30,23 +29,9 @@ WAITS: dict[str, Any] = {
 pytestmark = pytest.mark.rule("HTTP-4")
 
 
-@contextlib.asynccontextmanager
-async def serving(backend, **limits):
-    web = WebServer(
-        backend,
-        host="127.0.0.1",
-        port=0,
-        control_socket=None,
-        limits=WebLimits(**WAITS, **limits),
-        look_s=LOOK_S,
-    )
-    web.bind()
-    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
-        group.create_task(web.run())
-        try:
-            yield web
-        finally:
-            web.stop()
+def serving(backend, socket_path=None, **limits):
+    """The server, with our limits, which looks often."""
+    return serving_on_a_port(backend, socket_path, look_s=LOOK_S, **WAITS, **limits)
 
 
 class Client:
@@ -228,17 +213,7 @@ def test_the_control_socket_is_its_owners_and_has_all_the_time(tmp_path):
     path = tmp_path / "telcod.sock"
 
     async def scene():
-        web = WebServer(
-            backend,
-            host="127.0.0.1",
-            port=0,
-            control_socket=path,
-            limits=WebLimits(**WAITS),
-            look_s=LOOK_S,
-        )
-        web.bind()
-        async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
-            group.create_task(web.run())
+        async with serving(backend, path) as web:
             reader, writer = await asyncio.open_unix_connection(str(path))
             await looked(web)
             backend.clock.advance(100_000)
@@ -246,7 +221,6 @@ def test_the_control_socket_is_its_owners_and_has_all_the_time(tmp_path):
             writer.write(b"GET /admin/v1/tokens HTTP/1.1\r\nhost: a\r\n\r\n")
             head = await reader.readuntil(b"\r\n\r\n")
             writer.close()
-            web.stop()
         return int(head.split()[1])
 
     assert asyncio.run(scene()) == 200

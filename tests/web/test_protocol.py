@@ -16,9 +16,9 @@ from telcod.web.gate import AT_ONCE_MAX
 from telcod.web.limits import WebLimits
 from telcod.web.protocol import FAST_BYTES_MAX
 from telcod.web.scopes import Scope
-from telcod.web.server import WebServer
 from telcod.web.shortcut import UNDER_WAY_MAX, Full, Shortcut
 from tests.ussd.scripted import Scripted, screen
+from tests.web.serving import serving as serving_on_a_port
 from ussd.http import ROUTES
 from ussd.shortcut import found
 
@@ -74,24 +74,10 @@ class Caller:
         return await self.read()
 
 
-@contextlib.asynccontextmanager
-async def serving(backend, *, short=True, finder=found, **limits):
-    web = WebServer(
-        backend,
-        host="127.0.0.1",
-        port=0,
-        control_socket=None,
-        limits=WebLimits(**limits),
-        dialects=ROUTES,
-        shortcut=(lambda app: Shortcut(app, finder)) if short else None,
-    )
-    web.bind()
-    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
-        group.create_task(web.run())
-        try:
-            yield web
-        finally:
-            web.stop()
+def serving(backend, *, short=True, finder=found, **limits):
+    """The server, with the short way or without."""
+    shortcut = (lambda app: Shortcut(app, finder)) if short else None
+    return serving_on_a_port(backend, dialects=ROUTES, shortcut=shortcut, **limits)
 
 
 @contextlib.asynccontextmanager

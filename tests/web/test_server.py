@@ -17,26 +17,9 @@ from telcod.web.protocol import HEAD_BYTES_MAX
 from telcod.web.scopes import Scope
 from telcod.web.server import WebServer
 from tests.web.fake_backend import FakeBackend
+from tests.web.serving import serving
 
 WAIT_S = 10
-
-
-@contextlib.asynccontextmanager
-async def serving(backend, socket_path=None, **limits):
-    web = WebServer(
-        backend,
-        host="127.0.0.1",
-        port=0,
-        control_socket=socket_path,
-        limits=WebLimits(**limits),
-    )
-    web.bind()
-    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
-        group.create_task(web.run())
-        try:
-            yield web
-        finally:
-            web.stop()
 
 
 def over_tcp(web):
