@@ -86,7 +86,8 @@ def form_fields(body: bytes) -> dict[str, str]:
     fields: dict[str, str] = {}
     for name, value in pairs:
         if name in fields:
-            raise Refused(Refusal.MALFORMED, "is given twice", field=name or "body")
+            field = name if name.strip() else "body"
+            raise Refused(Refusal.MALFORMED, "is given twice", field=field)
         fields[name] = value
     return {name: value for name, value in fields.items() if value}
 

@@ -179,7 +179,7 @@ def _pairs(data: bytes, charset: str, where: str) -> dict[str, str]:
     fields: dict[str, str] = {}
     for name, value in pairs:
         if name in fields:
-            raise BadBody("is given twice", field=name or where)
+            raise BadBody("is given twice", field=name if name.strip() else where)
         fields[name] = value
     return fields
 
