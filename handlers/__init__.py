@@ -115,7 +115,7 @@ PAYMENTS: Final = (  # card payments, from acceptance to the books
 )
 CLOCK: Final = (  # what happens because its moment came
     Route("clock.package",          packages.look_after),
-    Route("clock.call",             calls.supervise, ends=True),
+    Route("clock.call",             calls.supervise,            ends=True),
     Route("push.outcome",           pushes.outcome),
     Route("mail.outcome",           mails.outcome),
     Route("events.published",       events.published),
