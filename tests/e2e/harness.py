@@ -53,7 +53,7 @@ def write_settings(folder, *links, **sections):
         lines = [line for name, table in limits.items() for line in _table(f"[{name}]", table)]
         (folder / "limits.toml").write_text("\n".join(lines), encoding="utf-8")
     tables = {
-        "store": {"url": f"sqlite:{DATABASE}"},
+        "store": {"url": f"sqlite:{DATABASE}", "reserve_mb": 1},
         "http": {"port": 0},
         "smpp.timers": {"throttle_base_s": 0.01, "unbind_wait_s": 0.5},
     } | sections
