@@ -37,7 +37,7 @@ from telcod.duties import Duty, Tending
 from telcod.engine import Batcher, BatchStats, Engine, Result, plain
 from telcod.errors import NotStarted, Refusal, StoreFull, TelcodError
 from telcod.metrics import Metrics
-from telcod.mqtt.client import Mqtt
+from telcod.mqtt.broker import Broker
 from telcod.msisdn import Msisdn, NumberError
 from telcod.msisdn import parse as parse_number
 from telcod.ops import Ops
@@ -333,7 +333,7 @@ class Daemon:
         return await self.ops.status()
 
     @property
-    def mqtt(self) -> Mqtt | None:
+    def mqtt(self) -> Broker | None:
         """What keeps the broker, if there is one."""
         return self.doors.mqtt
 

@@ -22,7 +22,8 @@ from telcod import network_ops
 from telcod.clock import Clock
 from telcod.engine import Engine
 from telcod.errors import NotStarted
-from telcod.mqtt.client import Mqtt, tls_context
+from telcod.mqtt.broker import Broker
+from telcod.mqtt.client import tls_context
 from telcod.settings import Problem, Settings, SettingsError, shipped_config_dir
 from telcod.smpp.gateway import Gateway
 from telcod.storage.readers import BooksReader
@@ -99,7 +100,7 @@ class Doors:
         self._try_later: Final = try_later
         self._profiles: Final = Profiles(settings)
         self._smpp: SmppDoor | None = None
-        self.mqtt: Mqtt | None = None
+        self.mqtt: Broker | None = None
 
     def http_routes(self) -> Sequence[HTTPRouteHandler]:
         """The routes of USSD over HTTP."""
@@ -129,7 +130,7 @@ class Doors:
             "ivr": ivr.mqtt.ops(backend),
             "network": network_ops.ops(backend.submit, backend.parse_number),
         }
-        self.mqtt = Mqtt(
+        self.mqtt = Broker(
             mqtt,
             ops,
             reader,

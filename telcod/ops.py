@@ -21,7 +21,7 @@ from telcod.duties import Duty
 from telcod.engine import Engine
 from telcod.errors import Overloaded, Refusal, StoreFailed, TelcodError
 from telcod.metrics import METRICS, Metrics
-from telcod.mqtt.client import Mqtt
+from telcod.mqtt.broker import Broker
 from telcod.rules import Rules
 from telcod.smpp.gateway import Gateway
 from telcod.smpp.link import Link
@@ -108,7 +108,7 @@ class Whole(Protocol):
     @property
     def agi(self) -> Listener | None: ...
     @property
-    def mqtt(self) -> Mqtt | None: ...
+    def mqtt(self) -> Broker | None: ...
     @property
     def duty(self) -> Duty: ...
     @property

@@ -116,6 +116,8 @@ class MqttSettings(_Table, frozen=True, kw_only=True):
     Daemons of one `share_group` share the requests (empty: each gets all of them).
     The broker keeps requests for `session_s` while telcod is away; `requests_max` are worked on at
     once.
+    `gateways` have request topics and a connection of their own, so that none of them can fill what
+    the broker keeps for another (`telcod/mqtt/broker.py`); `requests_max` is that of each.
     """
 
     url: Annotated[str, Meta(min_length=1)]
@@ -127,6 +129,7 @@ class MqttSettings(_Table, frozen=True, kw_only=True):
     topics: _TopicPrefix = "telcod/"
     reply_prefix: _TopicPrefix = "telcod/reply/"
     share_group: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{0,64}$")] = "telcod"
+    gateways: tuple[Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,32}$")], ...] = ()
     keepalive_s: Annotated[int, Meta(ge=1, le=600)] = 30
     session_s: Annotated[int, Meta(ge=0, le=7 * 86_400)] = 3_600
     requests_max: Annotated[int, Meta(ge=1, le=1_000)] = 64
@@ -136,8 +139,11 @@ class MqttSettings(_Table, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """
         Raises:
-            ValueError: Answers could be sent where telcod itself speaks or listens.
+            ValueError: Answers could be sent where telcod itself speaks or listens, or a gateway
+                is named twice.
         """
+        if len(set(self.gateways)) < len(self.gateways):
+            raise ValueError("gateways names one of them twice")
         for name in ("events/", "status", "ussd/", "ivr/", "network/"):
             if f"{self.topics}{name}".startswith(self.reply_prefix):
                 raise ValueError(f"reply_prefix holds telcod's own {self.topics}{name}")

@@ -31,7 +31,7 @@ class _Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Broker(Protocol):
-    """Who takes messages (`telcod.mqtt.client.Mqtt`)."""
+    """Who takes messages (`telcod.mqtt.broker.Broker`)."""
 
     async def publish(self, name: str, payload: bytes, *, expires_in_s: int = 0) -> None:
         """Hand one over; returns when the broker has it.

@@ -1,8 +1,9 @@
-"""The connection to the broker, kept for ever, and all that goes over it (MQTT-1…3).
+"""A connection to the broker, kept for ever, and all that goes over it (MQTT-1…3).
 
 `<topics>status` says, retained, whether telcod is there: `online`, or `offline`, which the broker
-says for us when we die.  The broker keeps our session while we are away, so that requests wait.  A
-lost connection is made again with growing pauses and some chance in them.
+says for us when we die; of a connection for one gateway, `<topics>status/<gateway>` says it.  The
+broker keeps our session while we are away, so that requests wait.  A lost connection is made again
+with growing pauses and some chance in them.
 """
 
 import asyncio
@@ -73,6 +74,8 @@ class Mqtt:
         rng: For the jitter of reconnects.
         tls: See `tls_context`.
         told: Gets a line when the broker is reached or lost.
+        gateway: Whose requests these are, if they have topics of their own; empty: those of all
+            who have none.
     """
 
     def __init__(
@@ -86,12 +89,17 @@ class Mqtt:
         *,
         tls: ssl.SSLContext | None = None,
         told: Callable[[str], None] = lambda _: None,
+        gateway: str = "",
     ) -> None:
         url = urlsplit(settings.url)
+        self.gateway: Final = gateway
         self.settings: Final = settings
         self.host: Final = url.hostname or ""
         self.port: Final = url.port or _PORTS[url.scheme]
         self.where: Final = f"{self.host}:{self.port}"
+        self._client_id: Final = "-".join(filter(None, (settings.client_id, gateway)))
+        self._status: Final = f"{settings.topics}status" + (f"/{gateway}" if gateway else "")
+        self._whose: Final = f" for the gateway {gateway}" if gateway else ""
         self._last_error = ""
         self._ops: Final = ops
         self._clock: Final = clock
@@ -181,6 +189,7 @@ class Mqtt:
             self._clock,
             topics=self.settings.topics,
             reply_prefix=self.settings.reply_prefix,
+            gateway=self.gateway,
             workers=self.settings.requests_max,
         )
         # Before it is open: what the broker has kept for us comes right behind its CONNACK.
@@ -201,11 +210,11 @@ class Mqtt:
         return Wire(
             self.host,
             self.port,
-            client_id=settings.client_id,
+            client_id=self._client_id,
             user=settings.user,
             password=settings.password.reveal() if settings.password else "",
             protocol=settings.protocol,
-            will=Will(f"{settings.topics}status", OFFLINE, qos=1, retain=True),
+            will=Will(self._status, OFFLINE, qos=1, retain=True),
             keepalive_s=settings.keepalive_s,
             session_s=settings.session_s,
             receive_max=settings.requests_max,
@@ -250,11 +259,11 @@ class Mqtt:
         share = self.settings.share_group
         shared = f"$share/{share}/" if share else ""
         await wire.take_requests([f"{shared}{topic}" for topic in requests.topics])
-        await wire.send(f"{self.settings.topics}status", ONLINE, retain=True)
+        await wire.send(self._status, ONLINE, retain=True)
         self._wire = wire
         self._last_error = ""
-        _log.info("broker.connected", where=self.where)
-        self._told(f"MQTT broker {self.where} is reached")
+        _log.info("broker.connected", where=self.where, gateway=self.gateway)
+        self._told(f"MQTT broker {self.where} is reached{self._whose}")
 
     async def _watch(self, wire: Wire) -> None:
         """
@@ -274,9 +283,9 @@ class Mqtt:
         self._wire = None
         if not await _within(DRAIN_S, self._finish(requests, telling)):
             _log.warning("broker.left_early", where=self.where)
-        status = wire.send(f"{self.settings.topics}status", OFFLINE, retain=True)
+        status = wire.send(self._status, OFFLINE, retain=True)
         await asyncio.wait([status], timeout=GOOD_BYE_S)
-        _log.info("broker.left", where=self.where)
+        _log.info("broker.left", where=self.where, gateway=self.gateway)
 
     async def _finish(self, requests: Requests, telling: list[asyncio.Task[None]]) -> None:
         await requests.drain()
@@ -289,17 +298,17 @@ class Mqtt:
 
     def _why(self, error: BaseException) -> BrokerAway:
         settings = self.settings
-        return why(error, where=self.where, user=settings.user, client_id=settings.client_id)
+        return why(error, where=self.where, user=settings.user, client_id=self._client_id)
 
     def _say(self, error: BrokerAway) -> None:
         sentence = error.sentence()
         if sentence == self._last_error:
             # Every try after the first fails for the same reason, as a rule.
-            _log.debug("broker.lost", where=self.where, reason=str(error))
+            _log.debug("broker.lost", where=self.where, gateway=self.gateway, reason=str(error))
             return
         self._last_error = sentence
-        _log.warning("broker.lost", where=self.where, reason=str(error))
-        self._told(f"MQTT broker is away: {sentence}")
+        _log.warning("broker.lost", where=self.where, gateway=self.gateway, reason=str(error))
+        self._told(f"MQTT broker is away{self._whose}: {sentence}")
 
     async def _pause(self, failures: int) -> None:
         settings = self.settings

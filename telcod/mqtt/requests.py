@@ -45,17 +45,28 @@ class Requests:
         clock: For what expires.
         topics: How telcod's own topics begin.
         reply_prefix: How a topic must begin that is answered to.
+        gateway: Whose requests these are, if they have topics of their own: `gateway` is the last
+            part of each, and is answered to below `<reply_prefix><gateway>/` only.
         workers: How many requests are worked on at once.
     """
 
     def __init__(
-        self, wire: Wire, ops: Ops, clock: Clock, *, topics: str, reply_prefix: str, workers: int
+        self,
+        wire: Wire,
+        ops: Ops,
+        clock: Clock,
+        *,
+        topics: str,
+        reply_prefix: str,
+        workers: int,
+        gateway: str = "",
     ) -> None:
         self._wire: Final = wire
         self._clock: Final = clock
-        self._prefix: Final = reply_prefix
+        self._prefix: Final = f"{reply_prefix}{gateway}/" if gateway else reply_prefix
         self._workers: Final = workers
-        self._ops: Final = {f"{topics}{door}/request": known for door, known in ops.items()}
+        own = f"/{gateway}" if gateway else ""
+        self._ops: Final = {f"{topics}{door}/request{own}": known for door, known in ops.items()}
         self._queue: asyncio.Queue[_Job] = asyncio.Queue(workers + WAITING_MAX)
         self._open = True
 

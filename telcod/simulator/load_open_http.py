@@ -17,6 +17,8 @@ from telcod.simulator.load_open import Tally, Traffic
 
 SAFE_REFUSALS: Final = (b'"action":"refuse"', b'"action":"busy"')
 """What a voice platform is told when the books can't answer in time (IVR-3)."""
+TOO_MANY: Final = b'"code":"payment.too_many"'
+"""A number has no more payments today (PAY-3)."""
 _HEAD_END: Final = b"\r\n\r\n"
 _LENGTH: Final = b"content-length: "
 _AFTER: Final = b"retry-after: "
@@ -128,6 +130,8 @@ class OpenHttp:
         """How it was refused, and when to ask again; no name is a wrong answer."""
         if status == b"200" and any(words in answer for words in SAFE_REFUSALS):
             return "safe refusal", 0
+        if status == b"409" and TOO_MANY in answer:
+            return "too many payments", 0
         if status not in {b"503", b"429"}:
             return "", 0
         after = answer.lower().find(_AFTER)

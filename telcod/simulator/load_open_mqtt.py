@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from telcod.simulator.load_open import Tally, Traffic
 
-REQUESTS: Final = b"telcod/ussd/request"
+REQUESTS: Final = "telcod/ussd/request/"
 ANSWERS: Final = "telcod/reply/"
 WAIT_S: Final = 3.0
 BUFFER_BYTES_MAX: Final = 1024 * 1024
@@ -35,10 +35,10 @@ class _Sent(NamedTuple):
 
 
 class OpenGateway(asyncio.Protocol):
-    """A gateway at the broker, with one traffic.
+    """A gateway at the broker, with one traffic and with topics of its own.
 
     Args:
-        name: Its client id, and the end of its topic of answers.
+        name: Its client id, and its name in `[mqtt] gateways`.
         traffic: What it brings.
         phones: Who dials, one after the other.
         patient: Whether what is refused, or gets no answer, is asked again.
@@ -51,7 +51,8 @@ class OpenGateway(asyncio.Protocol):
         self._traffic: Final = traffic
         self._phones: Final = phones
         self._patient: Final = patient
-        self._topic: Final = f"{ANSWERS}{name}"
+        self._topic: Final = f"{ANSWERS}{name}/steps"
+        self._asks_on: Final = _text(f"{REQUESTS}{name}")
         self._open: Final[dict[int, _Sent]] = {}
         self._numbers: Final = itertools.count(1)
         self._buffer = b""
@@ -160,7 +161,7 @@ class OpenGateway(asyncio.Protocol):
             f'"reply_to":"{self._topic}","correlation_id":{number}}}'
         ).encode()
         packet_id = (number % 65_535 + 1).to_bytes(2)
-        return _packet(0x32, _text(REQUESTS.decode()) + packet_id + payload)
+        return _packet(0x32, self._asks_on + packet_id + payload)
 
     def _write(self, data: bytes) -> None:
         if data and self._transport is not None:

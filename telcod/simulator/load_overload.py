@@ -254,7 +254,7 @@ def _pay(token: str, name: str, subscribers: int, begin: int) -> Callable[[], li
 
 @asynccontextmanager
 async def _mqtt(orders: Orders, told: Callable[[list[int]], Awaitable[None]]) -> Any:
-    """One gateway floods the broker; another asks at its own rate."""
+    """One gateway floods the broker; another asks at its own rate, on topics of its own."""
     await told([])
     loop = asyncio.get_running_loop()
     made: list[tuple[Traffic, OpenGateway]] = []

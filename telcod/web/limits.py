@@ -27,6 +27,7 @@ class WebLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     so that nobody keeps all others out.
     A connection is cut when a head, a body, the next request or the reading of our answer takes
     longer than `head_wait_s`, `body_wait_s`, `idle_wait_s`, `read_wait_s` (`patience.py`).
+    While somebody is refused for want of room, one that asks nothing is cut after a second.
     """
 
     rate_per_s: int = 0
@@ -43,6 +44,9 @@ class WebLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     read_wait_s: float = 30.0
 
 
+_EVERYBODY: Final = "*"
+
+
 class Crowd:
     """Who holds how many connections."""
 
@@ -51,6 +55,7 @@ class Crowd:
         self._per_address_max: Final = per_address_max
         self._held: Final[Counter[str]] = Counter()
         self._all = 0
+        self._refused: Final[set[str]] = set()
 
     def takes(self, address: str, *, proxy: bool = False) -> bool:
         """Whether there is room for one more from this address; if there is, it has it.
@@ -60,8 +65,10 @@ class Crowd:
             proxy: It is many at once, so only the whole has a limit.
         """
         if self._all >= self.most:
+            self._refused.add(_EVERYBODY)
             return False
         if self._held[address] >= self._per_address_max and not proxy:
+            self._refused.add(address)
             return False
         self._held[address] += 1
         self._all += 1
@@ -73,6 +80,14 @@ class Crowd:
         self._held[address] -= 1
         if not self._held[address]:
             del self._held[address]
+
+    def lacks_room(self, address: str) -> bool:
+        """Whether one was refused since `looked` that could have had this address's room."""
+        return address in self._refused or _EVERYBODY in self._refused
+
+    def looked(self) -> None:
+        """All connections have been looked at."""
+        self._refused.clear()
 
 
 class Buckets:

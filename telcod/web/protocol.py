@@ -34,6 +34,8 @@ CONNECTIONS_BEYOND: Final = 200
 word."""
 # One read of the loop may bring 256 KiB, of which all but the end may be an earlier body.
 HEAD_BYTES_MAX: Final = 320 * 1024
+CROWDED_IDLE_S: Final = 1.0
+"""How long a connection may ask nothing while another is refused for want of its room."""
 FAST_BYTES_MAX: Final = 16 * 1024
 """The longest body of a request to a busy route; a longer one is the framework's to refuse."""
 
@@ -122,7 +124,9 @@ class Protocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def look(self, waits: Waits, *, now_s: float) -> None:
-        """Cut the connection if it has dawdled for too long."""
+        """Cut the connection if it has dawdled for too long, or takes room and asks nothing."""
+        if self._address is not None and self._gate.crowd.lacks_room(self._address):
+            waits = waits._replace(idle_s=min(waits.idle_s, CROWDED_IDLE_S))
         unread_bytes = self.transport.get_write_buffer_size()
         why = self._patience.over(waits, unread_bytes=unread_bytes, now_s=now_s)
         if why:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 import uvicorn
@@ -138,6 +138,7 @@ class WebServer:
             for connection in list(server.server_state.connections):
                 if isinstance(connection, Protocol):
                     connection.look(waits, now_s=now_s)
+            cast("Gate", server.config.app).crowd.looked()
             self.on_looked()
 
     def _server(self, tokens: TokenBook, *, control: bool) -> uvicorn.Server:

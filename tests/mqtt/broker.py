@@ -209,15 +209,18 @@ class Peer:
         newest: MQTT 5, or 3.1.1.
         keeps: Whether the broker keeps its session, with what came meanwhile.
         listens: Topics that it subscribes to, with QoS 1, each time it connects.
+        gateway: Which it is, if it has topics of its own; then it listens to its answers as well.
     """
 
-    def __init__(self, broker, name="peer", *, newest=True, keeps=False, listens=()):
+    def __init__(self, broker, name="peer", *, newest=True, keeps=False, listens=(), gateway=""):
         self.heard = []
         self.watch = Watch()
         self._broker = broker
         self._newest = newest
         self._keeps = keeps
-        self._listens = list(listens)
+        self._own = f"/{gateway}" if gateway else ""
+        self.answers = f"telcod/reply{self._own}/answers" if gateway else "telcod/reply/peer"
+        self._listens = [*listens, self.answers] if gateway else list(listens)
         self._granted = 0
         self._acknowledged = set()
         self._numbers = 0
@@ -285,9 +288,9 @@ class Peer:
         self._numbers += 1
         number = str(self._numbers).encode()
         await self.publish(
-            f"telcod/{door}/request",
+            f"telcod/{door}/request{self._own}",
             fields,
-            ResponseTopic="telcod/reply/peer",
+            ResponseTopic=self.answers,
             CorrelationData=number,
             **properties,
         )

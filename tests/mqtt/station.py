@@ -16,7 +16,8 @@ import ivr.mqtt
 import ussd.mqtt
 from telcod import network_ops
 from telcod.engine import Engine
-from telcod.mqtt.client import Mqtt, tls_context
+from telcod.mqtt.broker import Broker
+from telcod.mqtt.client import tls_context
 from telcod.msisdn import parse
 from telcod.rows import OUTBOX_EVENT
 from telcod.settings import MqttSettings
@@ -89,7 +90,7 @@ class Station:
 
     async def connect(self):
         """Go to the broker, as the daemon does when it starts."""
-        self.mqtt = Mqtt(
+        self.mqtt = Broker(
             self.settings,
             self._ops if self._ops is not None else self.ops(),
             self._reader,
@@ -103,6 +104,7 @@ class Station:
         reached = len(self.confirmed_then)
         self._running = self._tasks.create_task(self.mqtt.run())
         await self.wait_reached(reached + 1)
+        await self.watch.until(lambda: self.mqtt.connected, what="every connection")
 
     async def leave(self):
         """Go in good order."""
@@ -111,7 +113,7 @@ class Station:
 
     def die(self):
         """The connection ends without a word."""
-        self.mqtt._wire._inner._sock.shutdown(socket.SHUT_RDWR)
+        self.mqtt.everybodys._wire._inner._sock.shutdown(socket.SHUT_RDWR)
 
     def ops(self):
         backend: Any = self  # as much of one as these doors need
@@ -125,7 +127,7 @@ class Station:
 
     def _tell(self, line):
         self.told.append(line)
-        if "is reached" in line:
+        if line.endswith("is reached"):
             self.confirmed_then.append(self.mqtt.events_confirmed)
         self.watch.changed()
 

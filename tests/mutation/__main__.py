@@ -4,6 +4,7 @@
     scripts/mutate --sample 8             about one mutant in eight, the same ones each time
     scripts/mutate telcod/billing         one folder or file of it
     scripts/mutate --again                only those that nobody noticed the last time
+    scripts/mutate --go-on                those that a run which was stopped did not come to
     scripts/mutate --at-import            also what is read at import only: a start of Python each
 
 What it finds goes to `var/mutation/results.jsonl`, a line for each mutant.
@@ -87,7 +88,8 @@ def main(arguments):
     mutants = _drawn(sources, asked)
     print(f"{len(mutants)} mutants in {len(files)} files", flush=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    RESULTS.unlink(missing_ok=True)
+    if not asked.go_on:
+        RESULTS.unlink(missing_ok=True)
     tests = asked.tests or TESTS
     # In a child: nothing of ours is imported here, for those of the second round.
     killer = Killer(ROOT, mutants, sources, FOLDER, warm)
@@ -96,7 +98,7 @@ def main(arguments):
     if asked.at_import:
         rows = _tried_at_import(rows, mutants, sources)
     print(unnoticed(rows), table(rows), left_out(rows), sep="\n\n")
-    return int(len(rows) < len(mutants))
+    return int(bool({mutant.name for mutant in mutants} - {row["name"] for row in rows}))
 
 
 def warm():
@@ -111,6 +113,7 @@ def _parser():
     parser.add_argument("modules", nargs="*", help=f"among {', '.join(MUTATED)}; all of them")
     parser.add_argument("--sample", type=int, default=1, metavar="N", help="about one in N")
     parser.add_argument("--again", action="store_true", help="those unnoticed the last time")
+    parser.add_argument("--go-on", action="store_true", help="those that a stopped run left")
     parser.add_argument("--at-import", action="store_true", help="those read at import too; slow")
     parser.add_argument("--tests", nargs="+", metavar="FILE", help="only these tests")
     return parser
@@ -124,15 +127,20 @@ def _files(asked):
 
 
 def _drawn(sources, asked):
-    """The mutants to try: a sample by name, so the same ones each time; or those of `--again`."""
+    """The mutants to try: a sample by name, so the same ones each time; or those of `--again`, or
+    what is left for `--go-on`.
+    """
     again = {(row["path"], row["shown"]) for row in _read() if row["what"] in UNNOTICED}
+    tried = {row["name"] for row in _read()} if asked.go_on else set()
     return [
         mutant
         for path, source in sources.items()
         for mutant in mutants_of(
             path, source, lambda name: zlib.crc32(name.encode()) % asked.sample == 0
         )
-        if (mutant.late or asked.at_import) and (not asked.again or (path, shown(mutant)) in again)
+        if (mutant.late or asked.at_import)
+        and (not asked.again or (path, shown(mutant)) in again)
+        and mutant.name not in tried
     ]
 
 

@@ -14,6 +14,7 @@ import pytest
 from telcod.web.protocol import CONNECTIONS_BEYOND
 from telcod.web.scopes import Scope
 from tests.web.fake_backend import FakeBackend
+from tests.web.serving import looked
 from tests.web.serving import serving as serving_on_a_port
 
 WAIT_S = 20
@@ -65,14 +66,6 @@ class Client:
             return await self.reader.read() == b""
         except ConnectionError:
             return True
-
-
-async def looked(web, times=2):
-    """The server has looked at its connections so often since now."""
-    for _ in range(times):
-        look = asyncio.Event()
-        web.on_looked = look.set
-        await look.wait()
 
 
 def unread_bytes(web):

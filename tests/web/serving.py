@@ -29,3 +29,11 @@ async def serving(backend, socket_path=None, *, dialects=(), shortcut=None, look
             yield web
         finally:
             web.stop()
+
+
+async def looked(web, times=2):
+    """The server has looked at its connections so often since now."""
+    for _ in range(times):
+        look = asyncio.Event()
+        web.on_looked = look.set
+        await look.wait()

@@ -14,10 +14,11 @@ from telcod.simulator.watch import Watch
 from telcod.web.app import make_app
 from telcod.web.gate import AT_ONCE_MAX
 from telcod.web.limits import WebLimits
-from telcod.web.protocol import FAST_BYTES_MAX
+from telcod.web.protocol import CROWDED_IDLE_S, FAST_BYTES_MAX
 from telcod.web.scopes import Scope
 from telcod.web.shortcut import UNDER_WAY_MAX, Full, Shortcut
 from tests.ussd.scripted import Scripted, screen
+from tests.web.serving import looked
 from tests.web.serving import serving as serving_on_a_port
 from ussd.http import ROUTES
 from ussd.shortcut import found
@@ -384,6 +385,31 @@ async def test_one_address_leaves_room_for_others():
             again = await stack.enter_async_context(calling(web))
             status, _, _ = await again.ask(plain)
         assert status == 200
+
+
+@pytest.mark.rule("HTTP-4")
+async def test_who_asks_nothing_makes_room_for_who_does_and_only_then():
+    backend = Books()
+    plain = b"GET /healthz HTTP/1.1\r\nHost: telcod\r\n\r\n"
+    async with contextlib.AsyncExitStack() as stack:
+        web = await stack.enter_async_context(
+            serving(backend, connections_per_address_max=2, look_s=0.001)
+        )
+        idle, busy = [await stack.enter_async_context(calling(web)) for _ in range(2)]
+        assert (await idle.ask(plain))[0] == 200
+        for _ in range(5):
+            await looked(web)
+            backend.clock.advance(round(1_000 * CROWDED_IDLE_S))
+        assert (await busy.ask(plain))[0] == 200
+        await looked(web)
+        assert (await idle.ask(plain))[0] == 200, "nobody wanted its room"
+        await looked(web)
+        backend.clock.advance(round(1_000 * CROWDED_IDLE_S))
+        assert (await busy.ask(plain))[0] == 200
+        refused = await stack.enter_async_context(calling(web))
+        assert (await refused.ask(plain))[0] == 503
+        assert await idle.reader.read() == b""
+        assert (await busy.ask(plain))[0] == 200
 
 
 class Many:
