@@ -8,7 +8,7 @@ was dropped on the way, mostly by the broker, whose queue for telcod has an end.
 import asyncio
 import itertools
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -53,7 +53,8 @@ class OpenGateway(asyncio.Protocol):
         self._patient: Final = patient
         self._topic: Final = f"{ANSWERS}{name}/steps"
         self._asks_on: Final = _text(f"{REQUESTS}{name}")
-        self._open: Final[dict[int, _Sent]] = {}
+        # Ordered: to find the first of a plain one takes the longer, the more have gone before it.
+        self._open: Final[OrderedDict[int, _Sent]] = OrderedDict()
         self._numbers: Final = itertools.count(1)
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
