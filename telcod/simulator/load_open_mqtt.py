@@ -18,6 +18,7 @@ REQUESTS: Final = "telcod/ussd/request/"
 ANSWERS: Final = "telcod/reply/"
 WAIT_S: Final = 3.0
 BUFFER_BYTES_MAX: Final = 1024 * 1024
+GIVEN_UP_AT_ONCE: Final = 2_000
 _ID_MARK: Final = b'"correlation_id":'
 _PUBLISH: Final = 3
 _PUBACK: Final = 4
@@ -92,9 +93,9 @@ class OpenGateway(asyncio.Protocol):
         self._write(b"".join(frames))
 
     def give_up_late(self) -> None:
-        """Take it that what has waited too long was dropped."""
+        """Take it that what has waited too long was dropped; some of it, if that is much."""
         now_s = time.perf_counter()
-        while self._open:
+        for _ in range(min(len(self._open), GIVEN_UP_AT_ONCE)):
             number = next(iter(self._open))  # In order of sending: the first is the oldest.
             if now_s - self._open[number].sent_s < WAIT_S:
                 return

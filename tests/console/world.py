@@ -39,9 +39,9 @@ CARE_ROUTES = {**ROUTES, **care.routes(ROUTES)}
 class CareWorld(PaymentWorld):
     """Three subscribers; large payments are reviewed."""
 
-    def __init__(self, path):
+    def __init__(self, path, routes=CARE_ROUTES):
         rules = rules_of_payments(large(LARGE_VND), events=False)
-        super().__init__(path, rules=rules, routes=CARE_ROUTES)
+        super().__init__(path, rules=rules, routes=routes)
         self.subscriber(A, balance_vnd=50_000, name=NAME, address="Huế")
         self.subscriber(B, balance_vnd=20_000)
         self.subscriber(C, kind="postpaid", debt_vnd=300_000, centre=2, name="Nợ cước")

@@ -2,10 +2,12 @@
 
 import pytest
 
+from handlers import care
 from handlers.care import BY_STAFF, ON_BEHALF
+from telcod.dispatch import Args, Route
 from telcod.rows import AUDIT, ENTRY, QUARANTINE, Kind, ListKind
-from telcod.types import Channel, Request
-from tests.console.world import CARE_ROUTES, NOBODY, A, B, C, CareWorld
+from telcod.types import Channel, Reply, Request
+from tests.console.world import CARE_ROUTES, NOBODY, ROUTES, A, B, C, CareWorld
 
 pytestmark = pytest.mark.rule("CARE-2")
 
@@ -82,6 +84,39 @@ def test_a_package_registered_for_him_is_the_one_that_his_text_would_have_starte
     line = world.last_audit()
     assert (line.actor, line.action) == (AN, "care.package.register_day")
     assert line.detail == f"-> package.trial_started from {WHERE}"
+
+
+def test_the_handler_of_a_text_is_told_who_asks_which_way_and_when(tmp_path):
+    asked = []
+
+    def probe(request, tx):
+        asked.append(request)
+        tx.send_sms(C, "1566", "a change", kind="notice")
+        return Reply("probed", (("package.none", {}), ("package.none_to_cancel", {})))
+
+    leaves = {**ROUTES, "package.cancel": Route("package.cancel", probe, Args.NONE)}
+    with CareWorld(tmp_path / "books.db", {**leaves, **care.routes(leaves)}) as world:
+        done = act(world, "package.cancel", key="care:an:7")
+        assert asked == [
+            Request(
+                "package.cancel",
+                sender=A,
+                args=(),
+                channel=Channel.STAFF,
+                short_code="1566",
+                key="care:an:7",
+                event_ms=world.now_ms,
+                actor=AN,
+            )
+        ]
+        render = world.rules.catalogue.render
+        said = [render(key, {}, "vi") for key in ("package.none", "package.none_to_cancel")]
+        text = " ".join(said)
+        assert done.outcome == "care.done"
+        assert done.data == {"outcome": "probed", "text": text, "told": True}
+        assert world.care_texts(A) == [text]
+        line = world.last_audit()
+        assert (line.subject, line.detail) == (str(A), f"-> probed from {WHERE}")
 
 
 def test_what_changes_nothing_is_said_to_staff_and_not_to_the_subscriber(world):
@@ -164,6 +199,26 @@ def test_what_is_cleared_by_hand_names_the_person_and_the_address(world):
     assert line.detail == f"P4 cleared in their own books -> payment.cleared from {WHERE}"
 
 
+@pytest.mark.rule("PAY-6", "PAY-8")
+@pytest.mark.parametrize(
+    ("name", "rest", "outcome", "subject"),
+    [
+        ("payment.review", ("P3", "pass", "known to us"), "payment.cleared", str(A)),
+        ("payment.review", ("P3", "reject", "stolen"), "payment.rejected_fraud", str(A)),
+        ("payment.review", ("P9", "pass", "which?"), "payment.not_found", "P9"),
+        ("payment.set_centre", ("2", "closed"), "payment.centre_set", "centre 2"),
+        ("payment.set_centre", ("2", "open"), "payment.centre_set", "centre 2"),
+    ],
+)
+def test_each_act_of_staff_is_done_and_is_in_the_log(world, name, rest, outcome, subject):
+    world.in_review("P3")
+    done = ask(world, "staff", name, *rest)
+    assert (done.outcome, done.data["outcome"]) == ("care.done", outcome)
+    line = world.last_audit()
+    assert (line.actor, line.action, line.subject) == (AN, f"care.{name}", subject)
+    assert line.detail == f"{' '.join(rest[:2])} -> {outcome} from {WHERE}"
+
+
 @pytest.mark.rule("PAY-9", "STAFF-2")
 def test_one_person_at_two_addresses_is_still_one_person(world):
     world.pay("P1", C, 100_000)
@@ -206,9 +261,13 @@ def test_a_text_is_sent_again_once_it_has_left(world):
     (sms,) = [row for row in world.outbox() if row.destination == str(A)]
     assert ask(world, "resend", str(sms.seq)).outcome == "care.still_waits"
     world.settle_all()
-    assert ask(world, "resend", str(sms.seq)).data["outcome"] == "care.resent"
+    done = ask(world, "resend", str(sms.seq))
+    assert done.outcome == "care.done"
+    assert done.data == {"outcome": "care.resent", "msisdn": str(A), "text": sms.text}
     assert world.care_texts(A) == [sms.text]
-    assert world.last_audit().detail == f"text {sms.seq} (reply) from {WHERE}"
+    line = world.last_audit()
+    assert (line.actor, line.action, line.subject) == (AN, "care.resend", str(A))
+    assert line.detail == f"text {sms.seq} (reply) from {WHERE}"
 
 
 @pytest.mark.rule("NUM-5", "PFM-30")
@@ -232,7 +291,7 @@ def test_a_case_of_a_payment_is_closed_once_with_its_note(world):
     (case,) = world.case_rows()
     for note in ("the bank's yes stands", "again"):
         done = ask(world, "close_case", "payment_case", str(case.seq), note)
-        assert done.data["outcome"] == "payment.case_closed"
+        assert (done.outcome, done.data["outcome"]) == ("care.done", "payment.case_closed")
     (closed,) = world.case_rows()
     assert (closed.closed_by, closed.note) == (AN, "the bank's yes stands")
     lines = [row for row in world.store.scan(AUDIT) if row.action == "care.case_closed"]
@@ -245,7 +304,7 @@ def test_suspect_calls_and_set_aside_requests_are_closed_in_the_log(world):
     world.set_aside()
     for source, name in (("call", call), ("quarantine", "1")):
         done = ask(world, "close_case", source, name, "looked at")
-        assert done.data["outcome"] == "payment.case_closed"
+        assert (done.outcome, done.data) == ("care.done", {"outcome": "payment.case_closed"})
         line = world.last_audit()
         assert (line.subject, line.detail) == (f"{source} {name}", f"looked at from {WHERE}")
 

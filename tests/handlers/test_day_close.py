@@ -8,7 +8,7 @@ import pytest
 import handlers
 from telcod.billing.accounts import BANK, GATEWAY_RECEIVABLE
 from telcod.dispatch import Route
-from telcod.rows import AUDIT, CLEARING, OUTBOX_EVENT, QUARANTINE
+from telcod.rows import AUDIT, CLEARING, DAY_CLOSE, OUTBOX_EVENT, QUARANTINE
 from telcod.types import Reply, Request
 from tests.book_world import ACTOR, NEXT_DAY, BookWorld, rules_without_risk
 
@@ -25,7 +25,18 @@ def forge(request, tx):
     return Reply("forged")
 
 
-ROUTES = {**handlers.ROUTES, "test.forge": Route("test.forge", forge)}
+def forget_transit(request, tx):
+    """Another: what was in transit at a close is written down wrong."""
+    row = tx.get(DAY_CLOSE, int(request.args[0]))
+    tx.put(DAY_CLOSE, msgspec.structs.replace(row, transit_vnd=row.transit_vnd + 1))
+    return Reply("forged")
+
+
+ROUTES = {
+    **handlers.ROUTES,
+    "test.forge": Route("test.forge", forge),
+    "test.forget": Route("test.forget", forget_transit),
+}
 
 
 @pytest.fixture(params=["in memory", "in a file"])
@@ -83,8 +94,8 @@ def test_without_the_gateways_file_the_day_stays_open(world):
     world.paid("P1", A)
     world.morning_after()
     assert lacks(world.close()) == ["file"]
-    (missing,) = world.close().data["missing"]
-    assert missing["detail"] == "the gateway's file of 20260302 was not reconciled"
+    missing = {"code": "file", "detail": "the gateway's file of 20260302 was not reconciled"}
+    assert world.close().data == {"day": 20260302, "missing": [missing]}
     assert world.day_row() is None
 
 
@@ -128,6 +139,38 @@ def test_what_is_in_transit_explains_the_difference_and_is_there_next_morning(wo
     assert world.close(NEXT_DAY).outcome == "day.closed"
     row = world.day_row(NEXT_DAY)
     assert (row.collected_vnd, row.cleared_vnd, row.transit_vnd) == (0, 80_000, 0)
+
+
+def test_what_leaves_transit_after_midnight_was_there_at_the_end_of_the_day(world):
+    world.centre(1, "closed")
+    world.paid("P1", A, 80_000)
+    world.morning_after()
+    world.centre(1, "open")
+    for payment_id in world.due_payments():
+        world.due(payment_id)
+    assert (world.state("P1"), world.in_transit) == ("cleared", 0)
+    world.reconcile()
+    assert world.close().outcome == "day.closed"
+    row = world.day_row()
+    assert (row.collected_vnd, row.cleared_vnd, row.transit_vnd) == (80_000, 0, 80_000)
+
+
+def test_a_day_begins_with_what_was_in_transit_at_the_last_close(world):
+    world.centre(1, "closed")
+    world.paid("P1", A, 80_000)
+    world.morning_after()
+    world.reconcile()
+    world.close()
+    world.run(Request("test.forget", args=("20260302",)))
+    world.paid("P2", B, 70_000)
+    world.morning_after(NEXT_DAY)
+    world.reconcile(day=NEXT_DAY)
+    (missing,) = world.close(NEXT_DAY).data["missing"]
+    assert missing == {
+        "code": "transit",
+        "detail": "80,001 dong were in transit at the last close, "
+        "80,000 dong at the beginning of the day",
+    }
 
 
 @pytest.mark.rule("PAY-9")

@@ -2,10 +2,19 @@
 
 import pytest
 
+import handlers
 from telcod.billing.lookup import judged_by
 from telcod.days import MINUTE_MS
-from telcod.rows import AUDIT, LOOKUP_TRIES, OUTBOX_EVENT, QUARANTINE
-from telcod.types import Channel, Request
+from telcod.dispatch import Route
+from telcod.rows import (
+    AUDIT,
+    LOOKUP_TRIES,
+    OUTBOX_EVENT,
+    PAYMENT_PASSWORD,
+    QUARANTINE,
+    PaymentPassword,
+)
+from telcod.types import Channel, Reply, Request
 from tests.book_world import BookWorld, rules_without_risk
 
 pytestmark = pytest.mark.rule("PAY-2")
@@ -86,8 +95,11 @@ def test_the_fifth_wrong_one_locks_and_tells_the_subscriber_once(world):
     (row,) = [row for row in world.outbox() if row.destination == str(A)]
     assert row.source == "9223"
     assert seen(look_up(world, "right")) == REFUSED
-    verbs = [(row.subject, row.verb) for row in world.store.scan(OUTBOX_EVENT)]
-    assert verbs.count(("lookup", "locked")) == 1
+    assert row.kind == "notice"
+    events = [(row.subject, row.verb, row.msisdn) for row in world.store.scan(OUTBOX_EVENT)]
+    assert events.count(("lookup", "locked", A)) == 1
+    lines = [row for row in world.store.scan(AUDIT) if row.action == "lookup.locked"]
+    assert [(line.actor, line.subject) for line in lines] == [("token:p", str(A))]
 
 
 def test_the_lock_is_of_one_number_and_ends_by_itself(world):
@@ -123,6 +135,7 @@ def test_staff_unlock_and_he_is_told(world):
         look_up(world, "wrong")
     assert unlock(world) == "lookup.unlocked"
     assert len(world.sent_to(A)) == 2
+    assert {row.kind for row in world.outbox()} == {"notice"}
     assert look_up(world, "right").outcome == "lookup.shown"
     (line,) = [row for row in world.store.scan(AUDIT) if row.action == "lookup.unlock"]
     assert (line.actor, line.subject) == ("token:an", str(A))
@@ -136,6 +149,21 @@ def test_what_is_not_locked_is_not_unlocked_but_the_look_is_audited(world):
     assert unlock(world, NOBODY) == "subscriber.unknown"
     assert world.outbox() == []
     assert sum(row.action == "lookup.unlock" for row in world.store.scan(AUDIT)) == 2
+
+
+def test_a_verdict_counts_when_it_is_on_his_present_password():
+    def set_password(request, tx):
+        tx.put(PAYMENT_PASSWORD, PaymentPassword(request.sender, "the hash", tx.now_ms))
+        return Reply("set")
+
+    routes = {**handlers.ROUTES, "test.set": Route("test.set", set_password)}
+    with BookWorld(routes=routes) as world:
+        world.subscriber(A, kind="postpaid")
+        world.run(Request("test.set", sender=A))
+        for judged, outcome in (("the hash", "lookup.shown"), ("", REFUSED[0])):
+            body = {"verdict": "right", "judged_by": judged_by(judged)}
+            (answer,) = world.run(Request("lookup.try", sender=A, channel=Channel.WEB, body=body))
+            assert answer.outcome == outcome
 
 
 @pytest.mark.parametrize("number", [A, B])

@@ -1,8 +1,11 @@
 """The gateway's file against the books: what is planted is found and booked, and no more."""
 
+import json
+
 import pytest
 
 from telcod.billing.accounts import GATEWAY_RECEIVABLE, SUSPENSE
+from telcod.billing.reconciliation import Verdict
 from telcod.days import DAY_MS, HOUR_MS, MINUTE_MS, day_start_ms
 from telcod.rows import AUDIT, ENTRY, OUTBOX_EVENT, QUARANTINE
 from tests.book_world import DAY, NEXT_DAY, BookWorld, as_file, rules_without_risk
@@ -137,7 +140,8 @@ def test_the_same_file_again_changes_nothing_and_another_of_the_day_is_refused(w
 def test_a_day_that_is_not_over_takes_no_file(world):
     world.paid("P1", A)
     at_midnight(world, before_ms=1)
-    assert world.reconcile().outcome == "reconcile.not_over"
+    answer = world.reconcile()
+    assert (answer.outcome, answer.data) == ("reconcile.not_over", {"day": DAY})
     world.clock.advance(1)
     assert world.reconcile().outcome == "reconcile.done"
 
@@ -239,8 +243,34 @@ def test_it_is_in_the_audit_log_and_others_hear_of_it(world):
     world.reconcile()
     (line,) = [row for row in world.store.scan(AUDIT) if row.action == "reconcile"]
     assert (line.actor, line.subject) == ("token:books", str(DAY))
-    events = [(row.subject, row.verb) for row in world.store.scan(OUTBOX_EVENT)]
-    assert ("day", "reconciled") in events
+    found = {verdict.value: 0 for verdict in Verdict} | {"matched": 1}
+    assert line.detail == " ".join(f"{name}={count}" for name, count in found.items())
+    (event,) = [row for row in world.store.scan(OUTBOX_EVENT) if row.verb == "reconciled"]
+    assert (event.subject, event.msisdn) == ("day", 0)
+    assert json.loads(event.body) == {"day": DAY, "amount_vnd": 50_000, **found}
+
+
+def test_programs_are_told_all_of_it(world):
+    world.paid("P1", A)
+    world.bank.note("X9", 60_000, world.now_ms, cashier="VCB07")
+    world.paid("P2", B, 70_000, cashier="ACB03", recorded=False)
+    world.morning_after()
+    done = world.reconcile()
+    line = {"line": 2, "payment": "X9", "verdict": "missing_here", "amount_vnd": 60_000}
+    lacking = {"line": 0, "payment": "P2", "verdict": "missing_there", "amount_vnd": 0}
+    assert done.data == {
+        "day": DAY,
+        "hash": world.file_row().hash,
+        "lines": 2,
+        "amount_vnd": 110_000,
+        "accepted_at": world.now_ms,
+        "counts": {verdict.value: 0 for verdict in Verdict}
+        | {"matched": 1, "missing_here": 1, "missing_there": 1},
+        "differences": [
+            {**line, "ours_vnd": 0, "cashier": "VCB07"},
+            {**lacking, "ours_vnd": 70_000, "cashier": "ACB03"},
+        ],
+    }
 
 
 def test_a_file_that_is_cut_off_never_reaches_the_books(world):
