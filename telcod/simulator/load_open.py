@@ -187,18 +187,22 @@ async def offer(
     return sustained_per_s
 
 
-def recovered_s(traffic: Traffic, *, ended_s: float, normal_ms: float) -> float:
+def recovered_s(
+    traffic: Traffic, *, ended_s: float, normal_ms: float, until_s: float = math.inf
+) -> float:
     """How long after the load had gone the first half second came that was as usual, and stayed so.
 
     Args:
         traffic: Whose answers are looked at.
         ended_s: When the load went, by the clock that `took` was told.
         normal_ms: Its usual p99; up to twice that, and 10 ms, is as usual.
+        until_s: What was sent in the half second before this, and later, is not looked at: when all
+            traffic ends, what packets wait for ends as well.
     """
     first = int(ended_s / SLICE_S)
     late = [
         at
         for at, tally in traffic.slices.items()
-        if at >= first and (tally.refused or tally.at_ms(0.99) > 2 * normal_ms + 10)
+        if first <= at < until_s / SLICE_S - 1 and (tally.refused or tally.at_ms(0.99) > 2 * normal_ms + 10)
     ]
     return max(0.0, (max(late) + 1) * SLICE_S - ended_s) if late else 0.0

@@ -114,6 +114,7 @@ async def flood(orders: Orders, told: Callable[[list[int]], Awaitable[None]]) ->
                 recovered_s(
                     traffic,
                     ended_s=flood_ended_s,
+                    until_s=flood_ended_s + orders.phases[-1].seconds,
                     normal_ms=traffic.tallies[_normal(orders)].at_ms(0.99),
                 ),
                 2,
