@@ -1,8 +1,8 @@
 """Voice over MQTT: what `/ivr/v1/calls` takes, with `op` and `call_id` among the fields (MQTT-1).
 
 The same requests and the same answers as over HTTP (`ivr.http`), late or in time.  A platform has
-no token here: the broker's access list says who may ask, and all of them are one platform to the
-books, so that an id is a call's wherever it is reported from.
+no token here: the broker's access list says who may ask, and all that have no topics of their own
+are one platform to the books, so that an id is a call's wherever it is reported from.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

@@ -24,6 +24,7 @@ from telcod.engine import Engine
 from telcod.errors import NotStarted
 from telcod.mqtt.broker import Broker
 from telcod.mqtt.client import tls_context
+from telcod.mqtt.requests import Ops
 from telcod.settings import Problem, Settings, SettingsError, shipped_config_dir
 from telcod.smpp.gateway import Gateway
 from telcod.storage.readers import BooksReader
@@ -125,14 +126,18 @@ class Doors:
         if mqtt is None:
             return
         backend = self._backend
-        ops = {
-            "ussd": ussd.mqtt.ops(backend),
-            "ivr": ivr.mqtt.ops(backend),
-            "network": network_ops.ops(backend.submit, backend.parse_number),
-        }
+
+        def ops_of(gateway: str) -> Ops:
+            actor = network_ops.mqtt_actor(gateway)
+            return {
+                "ussd": ussd.mqtt.ops(backend, platform=actor),
+                "ivr": ivr.mqtt.ops(backend, platform=actor),
+                "network": network_ops.ops(backend.submit, backend.parse_number, actor=actor),
+            }
+
         self.mqtt = Broker(
             mqtt,
-            ops,
+            ops_of,
             reader,
             backend.submit,
             self._clock,

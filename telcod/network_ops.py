@@ -28,6 +28,7 @@ from telcod.types import Answer, Request
 from telcod.web.staff_requests import Refused, checked
 
 MQTT_ACTOR: Final = "mqtt"
+"""All who have no topics of their own at the broker."""
 
 Submit = Callable[[Request], Awaitable[Answer]]
 ParseNumber = Callable[[str], Msisdn | NumberError]
@@ -37,6 +38,11 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 _NAMED: Final = re.compile(r"Object (contains unknown|missing required) field `([^`]*)`")
 _AT: Final = re.compile(r"(?P<reason>.*) - at `\$\.?(?P<field>[^`]*)`", re.DOTALL)
+
+
+def mqtt_actor(gateway: str) -> str:
+    """Who asks over MQTT: a gateway by its name, or all that have none; no token is named alike."""
+    return f"{gateway}@{MQTT_ACTOR}" if gateway else MQTT_ACTOR
 
 
 class Door(NamedTuple):

@@ -43,6 +43,10 @@ def rules_of_calls(*tariffs, **limits):
     return msgspec.structs.replace(rules, tariffs=TariffBook([shipped, *more]))
 
 
+OUTCOMES = {"call.ok", "call.over", "call.unknown", "call.wrong_order"}
+"""What the edges know how to tell a platform."""
+
+
 class CallWorld(World):
     """Supervision is part of what the clock does here; it comes before renewals."""
 
@@ -85,6 +89,7 @@ class CallWorld(World):
 
     def _one(self, request):
         (result,) = self.run(request)
+        assert result.outcome in OUTCOMES, result
         return result
 
     # -- time

@@ -2,7 +2,7 @@
 
 A step is what HTTP takes, with `op` and `session_id` among the fields; screens and refusals are the
 same (`ussd.http`).  A gateway has no token here: the broker's access list says who may ask, and all
-of them are one gateway to the books.
+that have no topics of their own are one gateway to the books.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

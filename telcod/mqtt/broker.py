@@ -16,7 +16,7 @@ from typing import Final
 from telcod.clock import Clock
 from telcod.mqtt.client import Mqtt
 from telcod.mqtt.events import EventReader
-from telcod.mqtt.requests import Ops
+from telcod.mqtt.requests import OpsOf
 from telcod.settings import MqttSettings
 from telcod.types import Answer, Request
 
@@ -26,7 +26,7 @@ class Broker:
 
     Args:
         settings: Where it is, who we are, which gateways have topics of their own.
-        ops: What can be asked of us.
+        ops_of: What can be asked of us, by the gateway whose requests they are; empty: everybody's.
         reader: Where events are; None: none are told.
         submit: How the cursor of events is kept.
         clock: For what expires.
@@ -38,7 +38,7 @@ class Broker:
     def __init__(
         self,
         settings: MqttSettings,
-        ops: Ops,
+        ops_of: OpsOf,
         reader: EventReader | None,
         submit: Callable[[Request], Awaitable[Answer]],
         clock: Clock,
@@ -48,6 +48,7 @@ class Broker:
         told: Callable[[str], None] = lambda _: None,
     ) -> None:
         def connection(gateway: str, events: EventReader | None) -> Mqtt:
+            ops = ops_of(gateway)
             return Mqtt(
                 settings, ops, events, submit, clock, rng, tls=tls, told=told, gateway=gateway
             )

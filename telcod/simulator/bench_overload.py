@@ -45,10 +45,12 @@ DOCUMENTED: Final = frozenset(
         "safe refusal",
         "overloaded",
         "no answer",  # The broker's: its queue for telcod was full.
+        # Who floods, when there are many more connections than are told to come again.  Others,
+        # when they ask over a connection that is just being closed for having asked nothing.
+        "cut",
     }
 )
 DOCUMENTED_FOR_FLOOD: Final = DOCUMENTED | {
-    "cut",  # When there are many more connections than are told to come again.
     "too many payments",  # Of one number in a day (PAY-3).
 }
 MOSQUITTO: Final = which("mosquitto") or "/usr/sbin/mosquitto"

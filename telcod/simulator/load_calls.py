@@ -52,6 +52,8 @@ class Calls:
         name: Goes before the calls' ids.
         seed: For who calls whom.
         begin: How many were there before: who is called begins that far on.
+        payers: How many are called, again and again; who calls the same ones at the same time hears
+            busy.  0: all.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Calls:
         name: str,
         seed: int,
         begin: int = 0,
+        payers: int = 0,
     ) -> None:
         self._head: Final = (
             f"Host: {host}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
@@ -72,13 +75,16 @@ class Calls:
         self._ops: Final = ops
         self._name: Final = name
         self._random: Final = random.Random(seed)
+        self._payers: Final = payers or subscribers
+        self._begin: Final = begin
         self._made = begin
 
     def call(self) -> list[Step]:
         """The next call: A and B are anybody, but nobody is asked twice at once."""
         at = self._made
         self._made += 1
-        payer = FIRST_MSISDN + at % self._subscribers
+        payer = self._begin + (at - self._begin) % self._payers
+        payer = FIRST_MSISDN + payer % self._subscribers
         caller = FIRST_MSISDN + self._random.randrange(self._subscribers)
         caller += caller == payer
         call_id = f"{self._name}{at}"

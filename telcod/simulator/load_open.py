@@ -203,6 +203,7 @@ def recovered_s(
     late = [
         at
         for at, tally in traffic.slices.items()
-        if first <= at < until_s / SLICE_S - 1 and (tally.refused or tally.at_ms(0.99) > 2 * normal_ms + 10)
+        if first <= at < until_s / SLICE_S - 1
+        and (tally.refused or tally.at_ms(0.99) > 2 * normal_ms + 10)
     ]
     return max(0.0, (max(late) + 1) * SLICE_S - ended_s) if late else 0.0

@@ -241,7 +241,16 @@ def _over_http(pieces: Callable[[str, str, int, int], Callable[[], list[Step]]])
 
 
 def _calls(token: str, name: str, subscribers: int, begin: int) -> Callable[[], list[Step]]:
-    made = Calls("telcod", token, subscribers, ops=OPS, name=name, seed=begin, begin=begin)
+    made = Calls(
+        "telcod",
+        token,
+        subscribers,
+        ops=OPS,
+        name=name,
+        seed=begin,
+        begin=begin,
+        payers=subscribers // 3,
+    )
     return made.call
 
 

@@ -255,6 +255,7 @@ def test_a_whitelisted_caller_is_connected_without_a_question(world):
     with_package(world, white=[A])
     reply = world.offer("c", A, B)
     assert (reply.data["action"], reply.data["max_seconds"]) == ("connect", 600)
+    assert reply.data["payer"] == str(B)
     call = world.call("c")
     assert (call.automatic, call.wording, call.consent_at) == (1, "whitelist", world.now_ms)
     direct = world.dial("d", A, f"0{B % 10**9}")
@@ -334,6 +335,24 @@ def test_key_1_connects_and_is_kept_as_evidence(world):
     assert call.wording == world.rules.prompts.wording
     assert (world.hold("c").amount, world.held(B)) == (15_000, 15_000)
     assert world.balance(B) == 100_000
+
+
+@pytest.mark.rule("PFM-13")
+def test_a_refusal_is_kept_as_evidence_too(world):
+    world.offer("c", A, B)
+    world.clock.advance(3_000)
+    world.key("c", "2", recording="rec-18")
+    call = world.call("c")
+    assert (call.consent_key, call.recording, call.ended_at) == ("2", "rec-18", world.now_ms)
+
+
+@pytest.mark.rule("PFM-12")
+def test_who_is_asked_again_has_all_his_time_again(world):
+    world.offer("c", A, B)
+    world.clock.advance(ASK_MS - 1)
+    assert world.key("c", "7").data["action"] == "ask"
+    world.clock.advance(ASK_MS - 1)
+    assert world.key("c", "1").data["action"] == "connect"
 
 
 @pytest.mark.rule("PFM-12", "PFM-13")
@@ -663,7 +682,8 @@ def test_the_platform_s_clock_is_never_mixed_with_ours(world, off_ms):
 @pytest.mark.rule("IVR-3")
 def test_another_caller_under_a_used_id_gets_nothing(world):
     world.offer("c", A, B)
-    assert world.offer("c", C, B).outcome == "call.wrong_order"
+    other = world.offer("c", C, B)
+    assert (other.outcome, other.data) == ("call.wrong_order", {"state": "asking"})
     assert world.call("c").caller == A
 
 
@@ -819,7 +839,9 @@ def test_a_call_without_an_end_is_closed_at_its_last_report_after_grant_and_grac
 def test_a_grant_that_never_became_a_call_is_let_go(world):
     world.offer("c", A, B)
     world.key("c", "1")
-    world.pass_time(150 * SECOND_MS)
+    world.pass_time(150 * SECOND_MS - 1)
+    assert world.call("c").state == "granted"
+    world.pass_time(1)
     assert (world.call("c").state, world.call("c").charged_vnd) == ("ended", 0)
     assert world.hold("c").status == HoldStatus.EXPIRED
     assert books_are_in_order(world)

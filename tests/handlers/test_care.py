@@ -6,7 +6,7 @@ from handlers import care
 from handlers.care import BY_STAFF, ON_BEHALF
 from telcod.dispatch import Args, Route
 from telcod.rows import AUDIT, ENTRY, QUARANTINE, Kind, ListKind
-from telcod.types import Channel, Reply, Request
+from telcod.types import Channel, Line, Reply, Request
 from tests.console.world import CARE_ROUTES, NOBODY, ROUTES, A, B, C, CareWorld
 
 pytestmark = pytest.mark.rule("CARE-2")
@@ -92,7 +92,7 @@ def test_the_handler_of_a_text_is_told_who_asks_which_way_and_when(tmp_path):
     def probe(request, tx):
         asked.append(request)
         tx.send_sms(C, "1566", "a change", kind="notice")
-        return Reply("probed", (("package.none", {}), ("package.none_to_cancel", {})))
+        return Reply("probed", (Line("package.none"), Line("package.none_to_cancel")))
 
     leaves = {**ROUTES, "package.cancel": Route("package.cancel", probe, Args.NONE)}
     with CareWorld(tmp_path / "books.db", {**leaves, **care.routes(leaves)}) as world:

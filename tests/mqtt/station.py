@@ -92,7 +92,7 @@ class Station:
         """Go to the broker, as the daemon does when it starts."""
         self.mqtt = Broker(
             self.settings,
-            self._ops if self._ops is not None else self.ops(),
+            self.ops_of,
             self._reader,
             self.submit,
             self.world.clock,
@@ -115,12 +115,15 @@ class Station:
         """The connection ends without a word."""
         self.mqtt.everybodys._wire._inner._sock.shutdown(socket.SHUT_RDWR)
 
-    def ops(self):
+    def ops_of(self, gateway):
         backend: Any = self  # as much of one as these doors need
+        actor = network_ops.mqtt_actor(gateway)
+        if self._ops is not None:
+            return self._ops
         return {
-            "ussd": ussd.mqtt.ops(backend),
-            "ivr": ivr.mqtt.ops(backend),
-            "network": network_ops.ops(self.submit, self.parse_number),
+            "ussd": ussd.mqtt.ops(backend, platform=actor),
+            "ivr": ivr.mqtt.ops(backend, platform=actor),
+            "network": network_ops.ops(self.submit, self.parse_number, actor=actor),
         }
 
     # -- looking

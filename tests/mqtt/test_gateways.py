@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
-from telcod.rows import USSD_SESSION
+from telcod.rows import AUDIT
 from telcod.settings import MqttSettings
 from tests.mqtt.broker import Broker, Peer
 from tests.mqtt.station import Station
@@ -37,6 +37,19 @@ async def test_each_has_its_answers_from_its_own_topics(tmp_path, broker):
         assert station.mqtt.last_error == ""
 
 
+async def test_a_dialogue_belongs_to_the_gateway_that_began_it(tmp_path, broker):
+    async with two_gateways(tmp_path, broker) as (station, north, south):
+        await north.ask("ussd", {**STEP, "step": 0})
+        stolen = await south.ask("ussd", {"op": "end", "session_id": "s1"})
+        assert stolen["error"]["code"] == "not_found"
+        assert await north.ask("ussd", {"op": "end", "session_id": "s1"}) == {"action": "end"}
+        credit = {"op": "topup", "event_id": "e1", "msisdn": "84903000001", "amount_vnd": 10_000}
+        for gateway in (north, south):
+            assert "error" not in await gateway.ask("network", credit)
+        topups = [row.actor for row in station.world.store.scan(AUDIT) if row.action == "topup"]
+        assert topups == ["north@mqtt", "south@mqtt"]
+
+
 async def test_who_has_none_is_answered_as_ever(tmp_path, broker):
     async with (
         two_gateways(tmp_path, broker),
@@ -48,13 +61,13 @@ async def test_who_has_none_is_answered_as_ever(tmp_path, broker):
 async def test_none_has_its_answers_brought_to_another(tmp_path, broker):
     async with two_gateways(tmp_path, broker) as (station, north, south):
         for elsewhere in (south.answers, "telcod/reply/peer", "telcod/reply/north"):
-            body = {**STEP, "session_id": elsewhere, "step": 0}
+            body = {**STEP, "step": 0}
             await north.publish("telcod/ussd/request/north", body, ResponseTopic=elsewhere)
         # Requests of one gateway are worked on in their order.
-        await north.ask("ussd", {**STEP, "step": 0})
+        unknown = await north.ask("ussd", {"op": "end", "session_id": "s1"})
+        assert unknown["error"]["code"] == "not_found", "nothing was begun"
         assert len(station.logs("mqtt.reply_refused")) == 3
         assert south.on(south.answers) == []
-        assert not station.world.row(USSD_SESSION, (south.answers,))
 
 
 async def test_others_see_of_each_whether_telcod_listens_to_it(tmp_path, broker):
