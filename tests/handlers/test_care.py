@@ -88,11 +88,12 @@ def test_a_package_registered_for_him_is_the_one_that_his_text_would_have_starte
 
 def test_the_handler_of_a_text_is_told_who_asks_which_way_and_when(tmp_path):
     asked = []
+    keys = ("package.none", "package.none_to_cancel")
 
     def probe(request, tx):
         asked.append(request)
         tx.send_sms(C, "1566", "a change", kind="notice")
-        return Reply("probed", (Line("package.none"), Line("package.none_to_cancel")))
+        return Reply("probed", tuple(Line(key, {}) for key in keys))
 
     leaves = {**ROUTES, "package.cancel": Route("package.cancel", probe, Args.NONE)}
     with CareWorld(tmp_path / "books.db", {**leaves, **care.routes(leaves)}) as world:
@@ -110,8 +111,7 @@ def test_the_handler_of_a_text_is_told_who_asks_which_way_and_when(tmp_path):
             )
         ]
         render = world.rules.catalogue.render
-        said = [render(key, {}, "vi") for key in ("package.none", "package.none_to_cancel")]
-        text = " ".join(said)
+        text = " ".join(render(key, {}, "vi") for key in keys)
         assert done.outcome == "care.done"
         assert done.data == {"outcome": "probed", "text": text, "told": True}
         assert world.care_texts(A) == [text]
