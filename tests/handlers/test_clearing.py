@@ -11,7 +11,7 @@ from telcod.billing.accounts import (
 )
 from telcod.days import DAY_MS, HOUR_MS, MINUTE_MS
 from telcod.errors import LedgerCorrupt
-from telcod.rows import ENTRY, INVOICE, LIMIT_COUNTER, PAYMENT_OF, QUARANTINE
+from telcod.rows import AUDIT, ENTRY, INVOICE, LIMIT_COUNTER, PAYMENT_OF, QUARANTINE
 from telcod.text import count_parts, is_gsm7
 from tests.payment_world import (
     PAYER,
@@ -466,6 +466,48 @@ def test_the_next_owner_of_a_number_pays_nothing_for_the_last_ones_fraud(world):
     assert (world.balance(A), world.debt(A)) == (70_000, 0)
     assert world.account(FRAUD_LOSS) == -50_000
     assert FRAUD_TEXT not in world.sent_to(A)
+
+
+@pytest.mark.rule("PAY-6", "PAY-7", "PAY-8", "PAY-9", "CARE-2")
+def test_the_log_says_who_did_what_with_which_payment_and_why(world):
+    world.pay("p1", A, BIG)
+    world.staff("review", "p1", "pass", "known to us")
+    world.pay("p2", B, BIG, token="tok-b")
+    world.staff("review", "p2", "reject", "stolen")
+    world.pay("p3", A, token="tok-stolen")
+    world.centre(2, "closed")
+    world.pay("p4", B, token="tok-c")
+    world.staff("clear_by_hand", "p4", "in their own books")
+    world.centre(2, "open")
+    world.cancel("p4")
+    world.notify("p1", "declined", key="again")
+    closed = world.staff("close_case", "1", "the bank erred")
+    assert closed.data == {"case": 1, "payment_id": "p1"}
+    said = [
+        (row.actor, row.action.removeprefix("payment."), row.subject, row.detail)
+        for row in world.store.scan(AUDIT)
+        if row.action.startswith("payment.")
+    ]
+    assert said == [
+        ("token:an", "review_pass", "p1", "known to us"),
+        ("C1_ePayment", "cleared", "p1", f"{A} 1000000 entry 4"),
+        ("token:an", "review_reject", "p2", "stolen"),
+        ("token:an", "rejected", "p2", "large"),
+        ("gateway", "rejected", "p3", "stop-card"),
+        ("token:an", "set_centre", "centre 2", "closed"),
+        ("token:an", "clear_by_hand", "p4", "in their own books"),
+        ("C2_ePayment", "cleared", "p4", f"{B} 50000 entry 8"),
+        ("token:an", "set_centre", "centre 2", "open"),
+        ("token:an", "propose_cancel", "p4", "bank's letter"),
+        ("token:binh", "confirm_cancel", "p4", "agreed"),
+        ("C2_ePayment", "cancelled", "p4", f"{B} 50000 entry 9"),
+        ("token:an", "close_case", "p1", "1 the bank erred"),
+    ]
+    assert [world.payment(name).reason for name in ("p2", "p3", "p4")] == ["review", "risk", "fraud"]
+    assert world.sent_to(B)[0] == (
+        "Giao dich p2 so tien 1.000.000d khong duoc chap nhan. So tien nay se duoc hoan lai the "
+        "cua Quy khach. LH 9090."
+    )
 
 
 # ------------------------------------------------------------------------------------------ cases

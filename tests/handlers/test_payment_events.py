@@ -75,6 +75,14 @@ def test_suspected_fraud_is_told(world):
     assert told(world) == [("payment/rejected_fraud", A, of("p", 50_000))]
 
 
+@pytest.mark.rule("PAY-5")
+def test_a_case_is_told_when_it_is_opened(world):
+    world.pay("p", A)
+    world.notify("p", "declined", key="again")
+    body = {"payment": "p", "case": 1, "kind": "contradictory"}
+    assert ("payment/case_opened", A, body) in told(world)
+
+
 @pytest.mark.rule("PAY-8")
 def test_a_centre_whose_clearing_goes_and_comes_is_told_once_each(world):
     for word in ("closed", "closed", "open", "open"):

@@ -39,6 +39,7 @@ def test_an_accepted_payment_takes_its_slot_before_anything_leaves(world):
     assert answer.outcome == "payment.created"
     assert (answer.data["state"], answer.data["redirect_url"]) == ("created", "")
     assert answer.data["expires_at"] == world.now_ms + 15 * MINUTE_MS
+    assert world.payment("p1").next_at == world.now_ms + MINUTE_MS
     assert world.counter(A) == (1, 0, 60_000)
     row = world.payment("p1")
     assert (row.slot, row.day, row.email, row.address) == (

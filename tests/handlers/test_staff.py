@@ -110,6 +110,8 @@ def test_a_top_up_is_audited_and_frees_who_was_out_of_money(world):
     assert world.subscriber_row(A).state == "active"
     (line,) = [line for line in world.store.scan(AUDIT) if line.action == "topup"]
     assert (line.subject, line.detail) == (str(A), "500 cash")
+    (entry,) = world.store.scan(ENTRY)
+    assert (entry.kind, entry.amount, entry.event_at) == ("topup", 500, world.now_ms)
 
 
 @pytest.mark.rule("PKG-6")
@@ -204,7 +206,9 @@ def test_a_look_up_shows_everything_but_the_password_and_is_audited(world):
     world.subscriber(B)
     world.text(A, "DK")
     world.text(A, f"W {B}")
-    data = ask(world, "staff.lookup", sender=A).data
+    answer = ask(world, "staff.lookup", sender=A)
+    assert answer.outcome == "subscriber.shown"
+    data = answer.data
     assert (data["name"], data["balance_vnd"], data["password_set"]) == (
         "Nguyen Van A",
         9_000,
@@ -318,7 +322,11 @@ def test_a_token_is_made_once_and_revoked_for_ever(world):
     assert ask(world, "staff.token_revoke", "portal-1").outcome == "token.unknown"
     assert ask(world, "staff.token_revoke", "other").outcome == "token.unknown"
     assert world.row(TOKEN, "portal-1").revoked_at == revoked_at
-    assert [line.action for line in world.store.scan(AUDIT)] == ["token.create", "token.revoke"]
+    lines = [(line.action, line.subject, line.detail) for line in world.store.scan(AUDIT)]
+    assert lines == [
+        ("token.create", "portal-1", "portal"),
+        ("token.revoke", "portal-1", "portal"),
+    ]
     assert world.check() == []
 
 
