@@ -72,7 +72,7 @@ class Post:
 
     def authenticate(self, server, session, envelope, mechanism, data):
         self.logins.append((data.login.decode(), data.password.decode()))
-        return AuthResult(success=data.password == b"opensesame")
+        return AuthResult(success=data.password == b"opensesame", handled=False)
 
     @property
     def messages(self):
