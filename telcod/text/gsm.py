@@ -46,8 +46,9 @@ _SAME_AS_ASCII: Final = bytes(
 _UNDEFINED: Final = "\ufffe"  # What Python's charmap codec takes for "nothing is mapped here".
 _DECODING: Final = _BASIC + _UNDEFINED * 128
 # Two encoders, so that a raw escape in a text is refused and never makes a pair with what follows.
-_ENCODING: Final = codecs.charmap_build(_DECODING.replace(ESC, _UNDEFINED))
-_ENCODING_WITH_ESC: Final = codecs.charmap_build(_DECODING)
+# Not of `codecs.charmap_build`, to which U+FFFE is a character like any other.
+_ENCODING_WITH_ESC: Final = {ord(char): septet for septet, char in enumerate(_BASIC)}
+_ENCODING: Final = {code: septet for code, septet in _ENCODING_WITH_ESC.items() if chr(code) != ESC}
 _TO_PAIR: Final = MappingProxyType(
     {ord(char): ESC + _BASIC[septet] for char, septet in _EXTENSION.items()}
 )

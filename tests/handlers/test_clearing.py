@@ -503,7 +503,11 @@ def test_the_log_says_who_did_what_with_which_payment_and_why(world):
         ("C2_ePayment", "cancelled", "p4", f"{B} 50000 entry 9"),
         ("token:an", "close_case", "p1", "1 the bank erred"),
     ]
-    assert [world.payment(name).reason for name in ("p2", "p3", "p4")] == ["review", "risk", "fraud"]
+    assert [world.payment(name).reason for name in ("p2", "p3", "p4")] == [
+        "review",
+        "risk",
+        "fraud",
+    ]
     assert world.sent_to(B)[0] == (
         "Giao dich p2 so tien 1.000.000d khong duoc chap nhan. So tien nay se duoc hoan lai the "
         "cua Quy khach. LH 9090."

@@ -1,5 +1,7 @@
 """Septets both ways: the alphabet, its extension, its packing."""
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,6 +85,11 @@ def test_a_text_fits_exactly_if_each_character_does(text):
     fits = all(char in BASIC + EXTENSION for char in text)
     assert is_gsm7(text) is fits
     assert (gsm7_or_none(text) is not None) is fits
+
+
+def test_no_other_character_of_unicode_has_septets():
+    fit = {chr(code) for code in range(sys.maxunicode + 1) if is_gsm7(chr(code))}
+    assert fit == set(BASIC + EXTENSION)
 
 
 def test_a_raw_escape_never_makes_a_pair():
