@@ -67,6 +67,8 @@ def test_other_codings_are_the_same_on_every_link(link, data_coding, octets, tex
         ("0041 00", "A\ufffd"),
         ("feff 0041", "A"),
         ("fffe 4100", "A"),
+        ("fffe 4100 00", "A\ufffd"),
+        ("fffe 3dd8", "\ufffd"),
         ("", ""),
     ],
 )
