@@ -23,8 +23,7 @@ from telcod.clock import Clock
 from telcod.engine import Engine
 from telcod.errors import NotStarted
 from telcod.mqtt.broker import Broker
-from telcod.mqtt.client import tls_context
-from telcod.mqtt.requests import Ops
+from telcod.mqtt.client import Mqtt, tls_context
 from telcod.settings import Problem, Settings, SettingsError, shipped_config_dir
 from telcod.smpp.gateway import Gateway
 from telcod.storage.readers import BooksReader
@@ -127,24 +126,28 @@ class Doors:
             return
         backend = self._backend
 
-        def ops_of(gateway: str) -> Ops:
+        tls = tls_context(mqtt, self._settings.folder)
+
+        def connection(gateway: str) -> Mqtt:
             actor = network_ops.mqtt_actor(gateway)
-            return {
+            ops = {
                 "ussd": ussd.mqtt.ops(backend, platform=actor),
                 "ivr": ivr.mqtt.ops(backend, platform=actor),
                 "network": network_ops.ops(backend.submit, backend.parse_number, actor=actor),
             }
+            return Mqtt(
+                mqtt,
+                ops,
+                None if gateway else reader,
+                backend.submit,
+                self._clock,
+                SystemRandom(),
+                tls=tls,
+                told=self._told,
+                gateway=gateway,
+            )
 
-        self.mqtt = Broker(
-            mqtt,
-            ops_of,
-            reader,
-            backend.submit,
-            self._clock,
-            SystemRandom(),
-            tls=tls_context(mqtt, self._settings.folder),
-            told=self._told,
-        )
+        self.mqtt = Broker(mqtt.gateways, connection)
 
     async def run(self, engine: Engine, gateway: Gateway, reader: BooksReader) -> None:
         """Bring pushes and keep the broker, until `stop`, or until cancelled."""

@@ -8,53 +8,24 @@ connection for everybody.
 """
 
 import asyncio
-import ssl
-from collections.abc import Awaitable, Callable
-from random import Random
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from telcod.clock import Clock
 from telcod.mqtt.client import Mqtt
-from telcod.mqtt.events import EventReader
-from telcod.mqtt.requests import OpsOf
-from telcod.settings import MqttSettings
-from telcod.types import Answer, Request
 
 
 class Broker:
     """The broker, as the daemon sees it; what is not said here is said at `Mqtt`.
 
     Args:
-        settings: Where it is, who we are, which gateways have topics of their own.
-        ops_of: What can be asked of us, by the gateway whose requests they are; empty: everybody's.
-        reader: Where events are; None: none are told.
-        submit: How the cursor of events is kept.
-        clock: For what expires.
-        rng: For the jitter of reconnects.
-        tls: See `telcod.mqtt.client.tls_context`.
-        told: Gets a line when the broker is reached or lost.
+        gateways: Those that have topics of their own.
+        connection: Makes the connection of a gateway, or of everybody who has no topics of his own,
+            and of events and pushes (an empty name).
     """
 
-    def __init__(
-        self,
-        settings: MqttSettings,
-        ops_of: OpsOf,
-        reader: EventReader | None,
-        submit: Callable[[Request], Awaitable[Answer]],
-        clock: Clock,
-        rng: Random,
-        *,
-        tls: ssl.SSLContext | None = None,
-        told: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        def connection(gateway: str, events: EventReader | None) -> Mqtt:
-            ops = ops_of(gateway)
-            return Mqtt(
-                settings, ops, events, submit, clock, rng, tls=tls, told=told, gateway=gateway
-            )
-
-        self.everybodys: Final = connection("", reader)
-        self.gateways: Final = tuple(connection(name, None) for name in settings.gateways)
+    def __init__(self, gateways: Iterable[str], connection: Callable[[str], Mqtt]) -> None:
+        self.everybodys: Final = connection("")
+        self.gateways: Final = tuple(connection(name) for name in gateways)
         self.where: Final = self.everybodys.where
 
     @property

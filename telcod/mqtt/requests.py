@@ -24,9 +24,6 @@ Op = Callable[[dict[str, Any]], Awaitable[Mapping[str, Any]]]
 Ops = Mapping[str, Mapping[str, Op]]
 """By door (`ussd`, whose topic is `<prefix>ussd/request`), by the name of the operation."""
 
-OpsOf = Callable[[str], Ops]
-"""By the gateway that asks, if it has topics of its own; empty: whoever else asks."""
-
 WAITING_MAX: Final = 1_000
 """Messages of QoS 0, which no window holds back; beyond that they are refused."""
 

@@ -17,7 +17,7 @@ import ussd.mqtt
 from telcod import network_ops
 from telcod.engine import Engine
 from telcod.mqtt.broker import Broker
-from telcod.mqtt.client import tls_context
+from telcod.mqtt.client import Mqtt, tls_context
 from telcod.msisdn import parse
 from telcod.rows import OUTBOX_EVENT
 from telcod.settings import MqttSettings
@@ -90,21 +90,25 @@ class Station:
 
     async def connect(self):
         """Go to the broker, as the daemon does when it starts."""
-        self.mqtt = Broker(
-            self.settings,
-            self.ops_of,
-            self._reader,
-            self.submit,
-            self.world.clock,
-            Random(1),
-            tls=tls_context(self.settings),
-            told=self._tell,
-        )
+        self.mqtt = Broker(self.settings.gateways, self._connection)
         self.engine.on_events = self.mqtt.wake_events
         reached = len(self.confirmed_then)
         self._running = self._tasks.create_task(self.mqtt.run())
         await self.wait_reached(reached + 1)
         await self.watch.until(lambda: self.mqtt.connected, what="every connection")
+
+    def _connection(self, gateway):
+        return Mqtt(
+            self.settings,
+            self.ops_of(gateway),
+            None if gateway else self._reader,
+            self.submit,
+            self.world.clock,
+            Random(1),
+            tls=tls_context(self.settings),
+            told=self._tell,
+            gateway=gateway,
+        )
 
     async def leave(self):
         """Go in good order."""
