@@ -66,6 +66,13 @@ class Report(NamedTuple):
     answer_ms: dict[str, float]
 
 
+def whose_turn(turn: int, *, begin: int, people: int, subscribers: int) -> int:
+    """The number that has this turn, of so many `people` from the `begin`th subscriber on, again
+    and again; turns are counted from `begin`.
+    """
+    return FIRST_MSISDN + (begin + (turn - begin) % people) % subscribers
+
+
 def templates(short_code: str) -> list[_Template]:
     """One deliver_sm of each keyword, as often as its share, made by smpplib."""
     client = Client("127.0.0.1", 0, allow_unknown_opt_params=True)

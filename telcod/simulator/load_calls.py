@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, NamedTuple
 
-from telcod.simulator.load import FIRST_MSISDN
+from telcod.simulator.load import FIRST_MSISDN, whose_turn
 
 TALK_S: Final = 60
 CHARGE: Final = b'"charged_vnd":1500'  # a minute
@@ -83,8 +83,9 @@ class Calls:
         """The next call: A and B are anybody, but nobody is asked twice at once."""
         at = self._made
         self._made += 1
-        payer = self._begin + (at - self._begin) % self._payers
-        payer = FIRST_MSISDN + payer % self._subscribers
+        payer = whose_turn(
+            at, begin=self._begin, people=self._payers, subscribers=self._subscribers
+        )
         caller = FIRST_MSISDN + self._random.randrange(self._subscribers)
         caller += caller == payer
         call_id = f"{self._name}{at}"

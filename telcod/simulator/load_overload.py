@@ -259,7 +259,8 @@ def _ussd(token: str, name: str, subscribers: int, begin: int) -> Callable[[], l
 
 
 def _pay(token: str, name: str, subscribers: int, begin: int) -> Callable[[], list[Step]]:
-    return Payments("telcod", token, subscribers, name=name, begin=begin).whole
+    third = subscribers // 3
+    return Payments("telcod", token, subscribers, name=name, begin=begin, payers=third).whole
 
 
 @asynccontextmanager
