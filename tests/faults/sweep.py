@@ -170,10 +170,10 @@ class Sweep:
     async def __aexit__(self, *_):
         await self.smsc.stop(abrupt=True)
 
-    async def kill(self, points):
-        """Live through a row of points; stops at the first complaint."""
+    async def kill(self, points, *, until=""):
+        """Live through a row of points; stops at the first complaint, or the first `until` one."""
         for point in points:
-            if not self.complaints:
+            if not any(complaint.startswith(until) for complaint in self.complaints):
                 await self._live(point)
 
     async def finish(self):

@@ -31,10 +31,11 @@ POINTS_PER_FILE = 53
 RULES = pytest.mark.rule("SMPP-2", "SMPP-3", "SMPP-5", "KW-3", "PKG-1", "PKG-2", "LST-2", "CLI-6")
 
 
-def sweep(folder, points, *, seed=1, plant="", finish=True):
+def sweep(folder, points, *, seed=1, plant="", finish=True, until=""):
     async def run():
         async with Sweep(folder, seed=seed, plant=plant) as lives:
-            await lives.kill(points(lives.path) if callable(points) else points)
+            points_here = points(lives.path) if callable(points) else points
+            await lives.kill(points_here, until=until)
             if finish:
                 await lives.finish()
             print(lives.summary())
@@ -105,21 +106,25 @@ def test_killed_at_each_write_of_a_checkpoint_it_has_everything(tmp_path):
 # ------------------------------------------------------------------- the sweep sees what it should
 
 
+def noticed(folder, points, plant, kind):
+    """Whether a planted mistake shows, at one of these points, by a complaint of this kind."""
+    lives = sweep(folder, points, plant=plant, finish=False, until=kind)
+    return any(complaint.startswith(kind) for complaint in lives.complaints)
+
+
 @pytest.mark.thorough
 @pytest.mark.timeout(600)
 def test_the_sweep_catches_an_effect_outside_the_transaction(tmp_path):
-    lives = sweep(tmp_path, SAMPLE, plant="effect_outside_the_transaction", finish=False)
-    assert any(complaint.startswith("effect: ") for complaint in lives.complaints)
+    assert noticed(tmp_path, SAMPLE, "effect_outside_the_transaction", "effect: ")
 
 
 def test_the_sweep_catches_an_acknowledgement_before_the_commit(tmp_path):
-    points = [kill_at_call("pwrite64", count) for count in (60, 40, 97, 157)]
-    lives = sweep(tmp_path, points, plant="acknowledged_before_commit", finish=False)
-    assert any(complaint.startswith("lost: ") for complaint in lives.complaints)
+    counts = (60, 40, 97, 157, 50, 70, 80, 110, 30, 130)
+    points = [kill_at_call("pwrite64", count) for count in counts]
+    assert noticed(tmp_path, points, "acknowledged_before_commit", "lost: ")
 
 
 def test_the_sweep_catches_evidence_that_does_not_outlive_a_kill(tmp_path):
     # A batch is whole before it is synced: killed here, it is in the books and nobody was told.
-    points = [kill_at_call("fdatasync", count) for count in (5, 7, 6, 8)]
-    lives = sweep(tmp_path, points, plant="evidence_forgotten", finish=False)
-    assert any(complaint.startswith("journal: ") for complaint in lives.complaints)
+    points = [kill_at_call("fdatasync", count) for count in (5, 7, 6, 8, 9, 4, 10, 5, 7, 6)]
+    assert noticed(tmp_path, points, "evidence_forgotten", "journal: ")
