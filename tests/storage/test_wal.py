@@ -85,6 +85,21 @@ def test_a_flipped_bit_of_the_log_never_leaves_a_synced_commit_out_in_silence(
     assert refused > flips // 2
 
 
+@pytest.mark.rule("CLI-6", "SMPP-2")
+@pytest.mark.parametrize("byte", range(24))
+def test_a_flip_in_the_head_of_the_last_synced_commit_is_told(tmp_path, crashed, byte):
+    """Its own checksums, salts and size among them; only what says nothing may be harmless."""
+    files, ends = crashed
+    at = HEADER_BYTES + (ends[-2] - 1) * FRAME_BYTES + byte
+    log = bytearray(files["b.db-wal"])
+    for bit in range(8):
+        log[at] ^= 1 << bit
+        assert frames_committed(memoryview(log), 4096) == ends[-2], bit
+        log[at] ^= 1 << bit
+    log[at] ^= 1
+    assert opened_or_refused(tmp_path / "flipped", files | {"b.db-wal": bytes(log)}) is None
+
+
 @pytest.mark.rule("CLI-6")
 def test_a_torn_end_is_left_out_and_the_rest_is_there(tmp_path, crashed):
     files, ends = crashed
